@@ -1,0 +1,111 @@
+"""``netctl lab``: two clouds and two providers on this machine, in namespaces."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netctl.cli.output import Column, Format, OutputOption, View, called, emit, emit_views, progress
+from netctl.lab.api import Lab
+from netctl.lab.daemons import Providers
+from netctl.lab.paths import DEFAULT_NAME, state_dir
+from netctl.lab.topology import PACKAGED
+from netctl.model.errors import NetctlError, UsageError
+
+app = typer.Typer(help="Two clouds and two providers on this machine, in namespaces.", no_args_is_help=True)
+
+NameOption = Annotated[str, typer.Option("--name", "--lab", help="which lab; several run side by side")]
+
+
+@app.command()
+def up(
+    name: NameOption = DEFAULT_NAME,
+    providers: Annotated[Providers, typer.Option(help="what stands for the providers")] = Providers.auto,
+    topology: Annotated[Path, typer.Option(help="another topology (YAML)")] = PACKAGED,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="seconds until it must be steady")] = 60.0,
+) -> None:
+    """Bring a lab up and wait until it is steady: sessions, routes, one VM asks another. Harmless when it is up."""
+    from netctl.lab.lifecycle import up as bring_up
+
+    result = bring_up(name, progress, topology=topology, providers=providers, within_s=timeout_s)
+    for note in result.notes:
+        progress(note)
+    if result.built:
+        progress(f"the lab {name!r} is up after {result.seconds:.1f} s: {called()} lab status{_name_option(name)}")
+    else:
+        progress(f"the lab {name!r} is up already")
+
+
+@app.command()
+def down(
+    name: NameOption = DEFAULT_NAME,
+    force: Annotated[bool, typer.Option("--force", help="also while a drill runs there, which ends then")] = False,
+) -> None:
+    """End a lab and remove everything of it, also one whose building was killed."""
+    from netctl.lab.drilling import refuse_during_drill
+    from netctl.lab.lifecycle import down as take_down
+
+    if not force:
+        refuse_during_drill(state_dir(name))
+    was_there = take_down(name)
+    progress(f"the lab {name!r} is down" if was_there else f"there is no lab {name!r}")
+
+
+@app.command()
+def status(name: NameOption = DEFAULT_NAME, output: OutputOption = Format.table) -> None:
+    """Every node, session and process."""
+    from netctl.lab.status import lab_status
+
+    data = lab_status(Lab.open(name))
+    nodes: list[Column | str] = ["node", "role", "cloud", "daemon", "asn", "state", "addresses"]
+    sessions: list[Column | str] = ["node", "peer", "protocol", "state", "detail"]
+    processes: list[Column | str] = ["node", "name", Column("role", wide=True), Column("pid", right=True), "state"]
+    processes.append(Column("restarts", right=True))
+    views = [
+        View(data["nodes"], nodes, "Nodes", "\n".join(data["notes"])),
+        View(data["sessions"], sessions, "Sessions"),
+        View(data["processes"], processes, "Processes"),
+    ]
+    emit_views(data, views, output)
+
+
+@app.command("list")
+def list_(output: OutputOption = Format.table) -> None:
+    """The labs of this user."""
+    from netctl.lab.status import list_labs
+
+    emit(list_labs(), ["name", "state", Column("nodes", right=True), "state_dir"], output)
+
+
+@app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def exec_(context: typer.Context, node: str, name: NameOption = DEFAULT_NAME) -> None:
+    """Run a command on a node: netctl lab exec NODE -- COMMAND. Its exit code is this command's."""
+    if not context.args:
+        raise UsageError("no command given", f"netctl lab exec {node} -- ip route")
+    command = Lab.open(name).command(node, context.args)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 (the terminal, signals and exit code are the command's)
+
+
+@app.command()
+def logs(
+    node: str,
+    name: NameOption = DEFAULT_NAME,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what is written from now on")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="this many of each file")] = 100,
+) -> None:
+    """What the programs of a node have logged, those that its agent started included."""
+    paths = Lab.open(name).logs(node)
+    if not paths:
+        raise NetctlError(f"{node} has logged nothing", "netctl lab status says what runs there")
+    command = ["tail", "-n", str(lines), *(["-F"] if follow else []), "-v", *map(str, paths)]
+    sys.stdout.flush()
+    os.execvp(command[0], command)  # noqa: S606
+
+
+def _name_option(name: str) -> str:
+    return "" if name == DEFAULT_NAME else f" --name {name}"

@@ -1,0 +1,33 @@
+"""Configuration files: YAML in, validated settings out, or every problem at once with its place in the file.
+
+Rules of this room:
+- the only room that knows YAML and pydantic; the others are given ``netctl.model`` types;
+- a file is never half accepted and no key is ever ignored: a key is known, or it is a problem; a key whose function
+  comes later is accepted with its neutral value only;
+- all problems are reported together, sorted by place: ``FILE:LINE:COL: where.in.file: what (value 'x'); allowed: …``.
+
+How the pieces live together: ``reader`` turns text into plain data and remembers where each key and value stood (YAML
+1.2 core schema; no anchors, tags or second documents). ``gateway_file`` says in pydantic what a gateway file looks
+like: names, types, bounds, defaults; the JSON Schema comes from it. ``shape`` runs that model and words its complaints
+with the help of that schema. ``gateway_rules`` checks what spans several keys (names that must exist, values that must
+differ) on the plain data, so that it also works beside a mistake of shape. ``gateway`` puts these together and builds
+``netctl.model.gateway.Gateway``; ``io`` reads the file. A later file format brings a model and rules of its own.
+
+Versions: a file starts with ``version: 1``. An unknown newer one is refused as a whole: guessing at it would be worse
+than keeping what runs.
+"""
+
+from netctl.config.gateway import check_gateway, parse_gateway
+from netctl.config.io import load_gateway, read_standard_input, read_text
+from netctl.config.problem import ConfigError, Problem, lines
+
+__all__ = [
+    "ConfigError",
+    "Problem",
+    "check_gateway",
+    "lines",
+    "load_gateway",
+    "parse_gateway",
+    "read_standard_input",
+    "read_text",
+]

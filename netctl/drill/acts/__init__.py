@@ -1,0 +1,1 @@
+"""What a drill does, one method for each effect of its course."""

@@ -1,0 +1,266 @@
+"""Performs single effects. Each method returns when it is done and raises when the answer is no."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from netctl.drill.decide import Event
+from netctl.drill.experiments import Drill, Experiment, Options
+from netctl.drill.facts import Facts
+from netctl.drill.flows import Measured, candidates, choose
+from netctl.drill.folder.io import Lock, open_journals, undo_from_journal
+from netctl.drill.judge import Moments
+from netctl.drill.programs.io import Program, ask_routes, last_words
+from netctl.drill.site import Site
+from netctl.fault import journal
+from netctl.fault.shell import Said
+from netctl.model.clock import MS, SECOND
+from netctl.model.errors import InconclusiveError, RefusedError
+from netctl.model.io import FileStore
+from netctl.probe.spec import ProbeReport, ProbeSpec, Status
+
+BASELINE_S = 1.0
+CLEAN_MS = 1_000
+"""So long no flow may have missed a packet before the fault is allowed."""
+TAIL_MS = 2_000
+"""Sustained recovery: so long no flow may miss a packet before the measurement ends."""
+STEADY_WITHIN_S = 10.0
+CLEAN_WITHIN_S = 10.0
+SETTLE_WITHIN_S = 90.0
+TAIL_WITHIN_S = 30.0
+_GUARDIAN_WITHIN_S = 15.0
+_REPORT_WITHIN_S = 15.0
+
+
+class Failed(Exception):  # noqa: N818 (an answer, not an error)
+    """An effect's answer is no, with the reason."""
+
+
+class Acts:
+    """One drill's doings. ``tell`` is called with what happens by itself (PROBE_GONE, GUARDIAN_GONE, UNDONE)."""
+
+    def __init__(
+        self,
+        site: Site,
+        drill: Drill,
+        options: Options,
+        *,
+        identifier: str,
+        limit_s: float,
+        say: Callable[[str], None],
+        tell: Callable[[Event, str], None],
+    ) -> None:
+        self._site = site
+        self._drill = drill
+        self._options = options
+        self._id = identifier
+        self._limit_s = limit_s
+        self._say = say
+        self._tell = tell
+        self._log = site.folder / f"{identifier}.log"
+        self._facts: Facts | None = None
+        self._probe: Program | None = None
+        self._guardian: Program | None = None
+        self._watchers: list[asyncio.Task[None]] = []
+        self._status: Status | None = None
+        self._fresh = asyncio.Event()
+        self._said: asyncio.Queue[Said] = asyncio.Queue()
+        self._baseline_ns = 0
+        self._injected: Said | None = None
+        self._undone: Said | None = None
+        self.lock: Lock | None = None
+        self.experiment: Experiment | None = None
+        self.measured: list[Measured] = []
+        self.report: ProbeReport | None = None
+        self.notes: list[str] = []
+        self.injecting = False
+
+    @property
+    def moments(self) -> Moments | None:
+        """When things happened; None: no fault was injected."""
+        if self._injected is None:
+            return None
+        return Moments(self._baseline_ns, self._injected.from_ns, self._undone.from_ns if self._undone else None)
+
+    # --- before the fault ------------------------------------------------------------------------------------------
+
+    async def take_lock(self) -> None:
+        """Also takes back what an earlier drill left."""
+        self.lock = Lock(self._site.folder, f"{self._drill.name} {self._id}")
+        for name in open_journals(self._site):
+            done = await asyncio.to_thread(undo_from_journal, self._site, name)
+            self.notes += [f"an earlier drill had left something: {what}" for what in done]
+
+    async def check(self) -> None:
+        self._say("is the lab steady?")
+        if missing := await self._wait_steady(STEADY_WITHIN_S):
+            raise RefusedError("the lab is not steady: " + "; ".join(missing[:3]), "netctl lab status")
+        self._facts = await asyncio.to_thread(self._site.facts)
+        self.experiment = self._drill.build(self._options, self._facts)
+
+    async def choose(self) -> None:
+        assert self._facts is not None
+        for direction, (gateway, flows) in candidates(self._facts, self._id).items():
+            ways = await asyncio.to_thread(ask_routes, self._site, gateway.name, flows)
+            self.measured += choose(direction, gateway, flows, ways)
+        if not self.measured:
+            raise InconclusiveError("the lab has no two clouds with a VM each")
+
+    async def probe(self) -> None:
+        self._probe = await Program.start(self._site, [sys.executable, "-m", "netctl.probe", "-"], self._log)
+        self._probe.tell(msgspec.json.encode(ProbeSpec(flows=tuple(m.flow for m in self.measured))))
+        self._watchers.append(asyncio.create_task(self._watch_probe(self._probe)))
+        self._say(f"{len(self.measured)} flows; waiting for {CLEAN_MS / 1000:g} s without loss")
+        if not await self._wait_clean(CLEAN_MS, CLEAN_WITHIN_S):
+            raise RefusedError(f"flows lose packets without any fault: {self._losers()}", "netctl lab status")
+
+    async def guard(self) -> None:
+        """The undo is on disk, the guardian has captured what is there, and waits."""
+        assert self.experiment is not None
+        document = journal.Journal(
+            id=self._id,
+            drill=self._drill.name,
+            lab=self._site.name,
+            runner_pid=os.getpid(),
+            deadline_ns=time.monotonic_ns() + int(self._limit_s * SECOND),
+            created_wall=time.time(),
+            faults=self.experiment.faults,
+        )
+        name = journal.document_name(self._id)
+        await asyncio.to_thread(FileStore(self._site.folder).write, name, journal.encode(document))
+        argv = [sys.executable, "-m", "netctl.fault", f"{self._site.inside}/{name}"]
+        self._guardian = await Program.start(self._site, argv, self._log)
+        self._watchers.append(asyncio.create_task(self._watch_guardian(self._guardian)))
+        await self._hear("ready")
+
+    async def baseline(self) -> None:
+        self._baseline_ns = time.monotonic_ns()
+        await asyncio.sleep(BASELINE_S)
+
+    # --- the fault -------------------------------------------------------------------------------------------------
+
+    async def inject(self) -> None:
+        assert self._guardian is not None
+        assert self.experiment is not None
+        self._say("; ".join(map(str, self.experiment.faults)))
+        self.injecting = True
+        self._guardian.tell(b"inject")
+        self._injected = await self._hear("injected")
+
+    async def hold(self) -> None:
+        assert self.experiment is not None
+        await asyncio.sleep(self.experiment.duration_s)
+
+    async def undo(self) -> None:
+        assert self._guardian is not None
+        self._guardian.tell(b"undo")
+        await self._hear("undone")
+        self._say("taken back; waiting until the lab is steady again")
+
+    async def rescue(self) -> None:
+        """Whatever the guardian does or did not do: afterwards the journal is closed, or this raises."""
+        if self._guardian is not None:
+            self._guardian.leave()
+        name = journal.document_name(self._id)
+        if name in open_journals(self._site):
+            self._say("taking the fault back")
+            await asyncio.to_thread(undo_from_journal, self._site, name)
+
+    # --- after the fault -------------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        if missing := await self._wait_steady(SETTLE_WITHIN_S):
+            raise Failed(f"not steady {SETTLE_WITHIN_S:.0f} s after the fault: " + "; ".join(missing[:3]))
+
+    async def tail(self) -> None:
+        if not await self._wait_clean(TAIL_MS, TAIL_WITHIN_S):
+            raise Failed(f"no {TAIL_MS / 1000:g} s without loss within {TAIL_WITHIN_S:.0f} s: {self._losers()}")
+
+    async def collect(self) -> None:
+        assert self._probe is not None
+        self._probe.leave()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REPORT_WITHIN_S):
+                while self.report is None:
+                    self._fresh.clear()
+                    await self._fresh.wait()
+        if self.report is None:
+            raise Failed("the probe gave no report")
+
+    async def close(self) -> None:
+        """End what was started; the lock is the caller's."""
+        for program in (self._probe, self._guardian):
+            if program is not None:
+                program.leave()
+                await program.ended(5.0)
+        for watcher in self._watchers:
+            watcher.cancel()
+
+    # --- watching and waiting --------------------------------------------------------------------------------------
+
+    async def _watch_probe(self, probe: Program) -> None:
+        """Status lines until the report."""
+        with contextlib.suppress(msgspec.DecodeError):
+            while (line := await probe.line()) is not None:
+                if line.startswith(b'{"type":"report"'):
+                    self.report = msgspec.json.decode(line, type=ProbeReport)
+                else:
+                    self._status = msgspec.json.decode(line, type=Status)
+                self._fresh.set()
+        if self.report is None:
+            self._tell(Event.PROBE_GONE, f"the probe died: {last_words(self._log)}")
+
+    async def _watch_guardian(self, guardian: Program) -> None:
+        with contextlib.suppress(msgspec.DecodeError):
+            while (line := await guardian.line()) is not None:
+                said = msgspec.json.decode(line, type=Said)
+                if said.event == "undone":
+                    self._undone = said
+                    if said.cause not in {"undo", "inject_failed"}:
+                        self._tell(Event.UNDONE, f"the guardian took the fault back by itself ({said.cause})")
+                self._said.put_nowait(said)
+        if self._undone is None:
+            self._tell(Event.GUARDIAN_GONE, f"the guardian died: {last_words(self._log)}")
+
+    async def _hear(self, wanted: str) -> Said:
+        """The guardian's next word, which has to be ``wanted``."""
+        try:
+            async with asyncio.timeout(_GUARDIAN_WITHIN_S):
+                while (said := await self._said.get()).event != wanted:
+                    if said.event == "inject_failed":
+                        raise Failed("; ".join(said.problems))
+        except TimeoutError:
+            raise Failed(f"the guardian did not say {wanted} in time") from None
+        return said
+
+    async def _wait_steady(self, within_s: float) -> list[str]:
+        """What is still missing when the time is over; empty: steady."""
+        deadline = time.monotonic() + within_s
+        while missing := await asyncio.to_thread(self._site.unsteady):
+            if time.monotonic() > deadline:
+                return missing
+            await asyncio.sleep(0.2)
+        return []
+
+    async def _wait_clean(self, clean_ms: int, within_s: float) -> bool:
+        """Until no flow has missed a packet for ``clean_ms``, counted from now."""
+        begun_ns = time.monotonic_ns()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while True:
+                    status = self._status
+                    if status and min(status.clean_ms, (status.at_ns - begun_ns) // MS) >= clean_ms:
+                        return True
+                    self._fresh.clear()
+                    await self._fresh.wait()
+        return False
+
+    def _losers(self) -> str:
+        return ", ".join(self._status.waiting) if self._status and self._status.waiting else "now and then"

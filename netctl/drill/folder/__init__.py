@@ -1,0 +1,1 @@
+"""A lab's drills folder: lock, journals, results."""

@@ -1,0 +1,1 @@
+"""The programs a drill starts inside the lab."""

@@ -1,0 +1,58 @@
+"""The undo journal: one JSON document for each drill, closed when nothing of its faults is left. Pure."""
+
+from __future__ import annotations
+
+import zlib
+
+import msgspec
+from msgspec import Struct
+
+from netctl.fault.faults import Fault, LinksBefore
+
+
+class Journal(Struct, frozen=True):
+    """What was or will be done, and by when it ends.
+
+    ``deadline_ns`` is CLOCK_MONOTONIC; namespaces do not outlive a boot, so neither does a fault.
+    ``before`` has one entry per fault once captured (None where there is nothing to restore).
+    """
+
+    id: str
+    drill: str
+    lab: str
+    runner_pid: int
+    deadline_ns: int
+    created_wall: float
+    faults: tuple[Fault, ...]
+    before: tuple[LinksBefore | None, ...] = ()
+    open: bool = True
+    closed_by: str = ""
+
+
+class DamagedJournalError(Exception):
+    """The document is torn or altered: what it said cannot be trusted."""
+
+
+def encode(journal: Journal) -> bytes:
+    """A line with the checksum (CRC-32), then the document, for people to read too."""
+    body = msgspec.json.format(msgspec.json.encode(journal), indent=2)
+    return b"%08x\n" % zlib.crc32(body) + body + b"\n"
+
+
+def decode(data: bytes) -> Journal:
+    """Raises DamagedJournalError."""
+    checksum, newline, rest = data.partition(b"\n")
+    body = rest.removesuffix(b"\n")
+    if not newline or checksum != b"%08x" % zlib.crc32(body):
+        raise DamagedJournalError("checksum does not fit")
+    try:
+        return msgspec.json.decode(body, type=Journal)
+    except msgspec.DecodeError as error:
+        raise DamagedJournalError(str(error)) from None
+
+
+SUFFIX = ".journal"
+
+
+def document_name(identifier: str) -> str:
+    return identifier + SUFFIX

@@ -1,0 +1,1 @@
+"""Who may change the lab: one guardian at a time."""

@@ -1,0 +1,1 @@
+"""The rtnetlink socket itself; see ``netctl.fib``."""

@@ -1,0 +1,1 @@
+"""Reading and writing kernel settings; see ``netctl.fib.sysctls``."""

@@ -1,0 +1,1 @@
+"""Listening to what others change; see ``netctl.fib``."""

@@ -1,0 +1,55 @@
+"""``python -m netctl.probe SPEC.json`` (``-``: the specification is the first line of standard input)."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from netctl.model.errors import NetctlError, UsageError
+from netctl.probe.io import answer_routes
+from netctl.probe.shell import ProbeShell, print_line
+from netctl.probe.spec import ProbeSpec, RoutesSpec
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        spec = _specification(arguments)
+        if isinstance(spec, RoutesSpec):
+            print_line(answer_routes(spec))
+        else:
+            gc.disable()  # nothing here makes cycles, and a collection is a stall
+            print_line(ProbeShell(spec).run())
+    except NetctlError as error:
+        print(f"netctl: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except (BrokenPipeError, KeyboardInterrupt):
+        return 1  # whoever asked is gone
+    return 0
+
+
+def _specification(arguments: list[str]) -> ProbeSpec | RoutesSpec:
+    if len(arguments) != 1:
+        raise UsageError("usage: python -m netctl.probe SPEC.json", "use - to give it on standard input, as one line")
+    try:
+        text = _first_line() if arguments[0] == "-" else Path(arguments[0]).read_bytes()
+        return msgspec.json.decode(text, type=ProbeSpec | RoutesSpec)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(f"cannot read the probe's specification {arguments[0]}: {error}") from None
+
+
+def _first_line() -> bytes:
+    """The first line of standard input, byte by byte: what follows belongs to the loop."""
+    line = bytearray()
+    while (byte := os.read(0, 1)) and byte != b"\n":
+        line += byte
+    return bytes(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""ExaBGP's helper as a program: ``python -m netctl.speaker.relay GATEWAY.json PEER``."""
