@@ -66,7 +66,7 @@ have() {
 
 missing_packages() {
     local part
-    for part in bird:bird2 frr:frr ip:iproute2 ps:procps ensurepip:python3-venv; do
+    for part in bird:bird2 frr:frr ip:iproute2 ps:procps curl:curl ensurepip:python3-venv; do
         have "${part%%:*}" || printf '%s\n' "${part#*:}"
     done
 }
