@@ -18,7 +18,7 @@ from netctl.model.gateway import BfdSettings, Gateway, Peer
 from tests.liveness.nodes import NodeSet
 from tests.liveness.providers import Site, all_up, frr_admin_down, listening
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: FRR and BIRD run as users of their own")
+pytestmark = pytest.mark.root  # FRR and BIRD run as users of their own
 
 
 @pytest.mark.parametrize("daemon", ["bird", "frr"])

@@ -125,7 +125,7 @@ def test_what_cannot_be_started_is_named(tmp_path: Path, argv: tuple[str, ...], 
         start(tmp_path, *argv, user=user)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+@pytest.mark.root  # who alone may become somebody else
 async def test_a_program_runs_as_the_user_it_names(tmp_path: Path) -> None:
     processes, process = start(tmp_path, "id", "-un", user="nobody")
     await ended(processes, process)
