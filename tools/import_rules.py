@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -38,8 +39,9 @@ def third_party(graph: ImportGraph, module: str) -> Iterator[str]:
 class _Listing(Contract):
     """A contract whose violations are lines of text."""
 
+    @abstractmethod
     def violations(self, graph: ImportGraph) -> Iterable[str]:
-        raise NotImplementedError
+        """What breaks it, one a line."""
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         lines = list(self.violations(graph))

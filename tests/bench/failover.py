@@ -1,6 +1,6 @@
 """Failover of one of two providers, silently cut: netctl, BIRD and FRR as the gateway, side by side in one run.
 
-    make bench B=failover          (as root; about 6 minutes)
+    make bench B=failover          (as root; about 5 minutes with ARGS="--repeats 3")
     python -m tests.bench.failover --sizes 10,1000 --repeats 3 --gateways netctl,bird
 
 Each gateway learns the same prefixes from two BIRD providers with BFD, forwards flows spread over the whole table, and
@@ -17,15 +17,15 @@ import sys
 import time
 
 from tests.bench.gateways import GATEWAYS, Gateway
-from tests.bench.rig import Bed, bfd_up, build, inside_new_namespaces, measure, wait_for
+from tests.bench.rig import begin_anew, bfd_up, build, inside_new_namespaces, measure, provider, wait_for
 
 
-def one_size(bed: Bed, gateway: Gateway, size: int, arguments: argparse.Namespace) -> list[float]:
+def one_size(gateway: Gateway, size: int, arguments: argparse.Namespace) -> list[float]:
     """Worst flow's outage in ms of each cut; an endless outage counts as the whole time it was watched."""
     for name in ("pa", "pb"):
-        bed.provider(name, size, arguments.bfd_ms)
+        provider(name, size, arguments.bfd_ms)
     began = time.monotonic()
-    gateway.start(bed, arguments.bfd_ms)
+    gateway.start(arguments.bfd_ms)
     figures: list[float] = []
     try:
         wait_for(
@@ -51,7 +51,7 @@ def one_size(bed: Bed, gateway: Gateway, size: int, arguments: argparse.Namespac
     except TimeoutError as error:
         print(f"{gateway.name:7}{size:>9} gave up: {error}", flush=True)
     finally:
-        bed.stop_all()
+        begin_anew()
     return figures
 
 
@@ -86,15 +86,14 @@ def main() -> int:
     sizes = [int(s) for s in re.split(r"[,\s]+", arguments.sizes)]
     names = arguments.gateways.split(",")
     build()
-    bed = Bed()
     results: dict[tuple[str, int], list[float]] = {}
     for size in sizes:
         for name in names:
-            results[name, size] = one_size(bed, GATEWAYS[name](), size, arguments)
+            results[name, size] = one_size(GATEWAYS[name](), size, arguments)
     table(results, names, sizes)
-    for name in names if len(sizes) > 1 else ():
+    for name in names:
         first, last = results[name, sizes[0]], results[name, sizes[-1]]
-        if first and last:
+        if first and last and len(sizes) > 1:
             ratio = statistics.median(last) / statistics.median(first)
             print(f"{name}: its figure at {sizes[-1]} prefixes is {ratio:.2f} x its own at {sizes[0]}")
     return 0 if all(results.values()) else 1

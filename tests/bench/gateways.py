@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from tests.bench.rig import ROUTE_DAEMON_DIR, Bed, sh
+from tests.bench.rig import ROUTE_DAEMON_DIR, sh, start
 
 
 class Gateway(Protocol):
@@ -15,7 +15,7 @@ class Gateway(Protocol):
 
     name: str
 
-    def start(self, bed: Bed, bfd_ms: int) -> None:
+    def start(self, bfd_ms: int) -> None:
         """Start it in the node ``dut``."""
 
     def settled(self, size: int) -> bool:
@@ -31,7 +31,7 @@ def _paths(protocol: str) -> tuple[int, int]:
 class Bird:
     name = "bird"
 
-    def start(self, bed: Bed, bfd_ms: int) -> None:
+    def start(self, bfd_ms: int) -> None:
         providers = "".join(
             f"protocol bgp p{n} {{ local 10.0.{n}.1 as 65100; neighbor 10.0.{n}.2 as {65000 + n}; bfd on;\n"
             "  hold time 90; connect delay time 1; connect retry time 1; error wait time 1,2;\n"
@@ -45,7 +45,7 @@ class Bird:
             "protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; merge paths on; }\n" + providers
         )
         argv = ["bird", "-f", "-c", str(config), "-s", "/run/bench/dut.ctl", "-P", "/run/bench/dut.pid"]
-        bed.start("dut", "dut", argv)
+        start("dut", "dut", argv)
 
     def settled(self, size: int) -> bool:
         return _paths("bird") == (size, 2 * size)
@@ -54,7 +54,7 @@ class Bird:
 class Frr:
     name = "frr"
 
-    def start(self, bed: Bed, bfd_ms: int) -> None:
+    def start(self, bfd_ms: int) -> None:
         folder = ROUTE_DAEMON_DIR / "frr"
         folder.mkdir(parents=True)
         shutil.chown(folder, "frr", "frrvty")
@@ -82,7 +82,7 @@ class Frr:
             argv += ["-z", f"{folder}/zserv.api", "-i", f"{folder}/{daemon}.pid", "--log", "stdout"]
             if daemon == "bfdd":
                 argv += ["--bfdctl", f"{folder}/bfdd.sock"]
-            bed.start("dut", daemon, argv)
+            start("dut", daemon, argv)
 
     def settled(self, size: int) -> bool:
         return _paths("bgp") == (size, 2 * size)
@@ -91,7 +91,7 @@ class Frr:
 class Netctl:
     name = "netctl"
 
-    def start(self, bed: Bed, bfd_ms: int) -> None:
+    def start(self, bfd_ms: int) -> None:
         bfd = f"{{interval_ms: {bfd_ms}, multiplier: 3}}"
         config = ROUTE_DAEMON_DIR / "dut.yaml"
         config.write_text(
@@ -103,7 +103,7 @@ class Netctl:
             )
         )
         netctl = str(Path(sys.executable).with_name("netctl"))
-        bed.start("dut", "dut", [netctl, "agent", "run", "--standalone", "--config", str(config)])
+        start("dut", "dut", [netctl, "agent", "run", "--standalone", "--config", str(config)])
 
     def settled(self, size: int) -> bool:
         lines = sh("ip", "-n", "dut", "route", "show", "proto", "110").splitlines()

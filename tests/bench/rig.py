@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -66,7 +66,8 @@ def inside_new_namespaces(main: Callable[[], int]) -> int:
 
 
 def build() -> None:
-    """Namespaces, links, addresses and the settings that every router here needs."""
+    """Namespaces, links, addresses and the settings that every router here needs; a folder for its programs."""
+    ROUTE_DAEMON_DIR.mkdir()
     for node in NODES:
         sh("ip", "netns", "add", node)
         sh("ip", "-n", node, "link", "set", "lo", "up")
@@ -115,93 +116,67 @@ def flows(prefixes: int, count: int) -> tuple[Flow, ...]:
     )
 
 
-@dataclass
-class Daemon:
-    """A started program with its log."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
+def start(node: str, name: str, argv: Sequence[str]) -> None:
+    """Start a program in a node; what it says goes to NAME.log."""
+    with (ROUTE_DAEMON_DIR / f"{name}.log").open("ab") as output:
+        subprocess.Popen(["ip", "netns", "exec", node, *argv], stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
 
-class Bed:
-    """Starts programs in nodes and ends them again."""
+def provider(name: str, prefixes: int, interval_ms: int) -> None:
+    """A BIRD that tells the device under test ``prefixes`` routes."""
+    number = 1 if name == "pa" else 2
+    sink = f"10.8.{number}.2"
+    config = ROUTE_DAEMON_DIR / f"{name}.conf"
+    with config.open("w") as file:
+        file.write(
+            f"router id 10.0.{number}.2;\nprotocol device {{}}\n"
+            f'protocol bfd {{ interface "dut" {{ interval {interval_ms} ms; multiplier 3; }}; }}\n'
+            f"protocol bgp dut {{ local 10.0.{number}.2 as {65000 + number}; neighbor 10.0.{number}.1 as 65100;\n"
+            "  bfd on; hold time 90; connect delay time 1; connect retry time 1; error wait time 1,2;\n"
+            "  ipv4 { import none; export all; next hop self; }; }\n"
+            "protocol static { ipv4;\n"
+        )
+        file.writelines(f"route {prefix(n)}/24 via {sink};\n" for n in range(prefixes))
+        file.write("}\n")
+    argv = ["bird", "-f", "-c", str(config), "-s", f"/run/bench/{name}.ctl", "-P", f"/run/bench/{name}.pid"]
+    start(name, name, argv)
 
-    def __init__(self) -> None:
-        ROUTE_DAEMON_DIR.mkdir(parents=True, exist_ok=True)
-        self._running: list[Daemon] = []
 
-    def start(self, node: str, name: str, argv: Sequence[str]) -> Daemon:
-        log = ROUTE_DAEMON_DIR / f"{name}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                ["ip", "netns", "exec", node, *argv], stdout=output, stderr=output, stdin=subprocess.DEVNULL
-            )
-        daemon = Daemon(process, log)
-        self._running.append(daemon)
-        return daemon
+def begin_anew() -> None:
+    """End every program of this PID namespace but the benchmark itself, and begin with new nodes."""
+    _end_all(signal.SIGTERM)
+    try:
+        wait_for(_alone, 5, "programs did not end")
+    except TimeoutError:
+        _end_all(signal.SIGKILL)
+        wait_for(_alone, 30, "programs did not end when killed")
+    for node in NODES:
+        sh("ip", "netns", "del", node)
+    shutil.rmtree(ROUTE_DAEMON_DIR)
+    build()
 
-    def provider(self, name: str, prefixes: int, interval_ms: int) -> None:
-        """A BIRD that tells the device under test ``prefixes`` routes."""
-        number = 1 if name == "pa" else 2
-        sink = f"10.8.{number}.2"
-        config = ROUTE_DAEMON_DIR / f"{name}.conf"
-        with config.open("w") as file:
-            file.write(
-                f"router id 10.0.{number}.2;\nprotocol device {{}}\n"
-                f'protocol bfd {{ interface "dut" {{ interval {interval_ms} ms; multiplier 3; }}; }}\n'
-                f"protocol bgp dut {{ local 10.0.{number}.2 as {65000 + number}; neighbor 10.0.{number}.1 as 65100;\n"
-                "  bfd on; hold time 90; connect delay time 1; connect retry time 1; error wait time 1,2;\n"
-                "  ipv4 { import none; export all; next hop self; }; }\n"
-                "protocol static { ipv4;\n"
-            )
-            file.writelines(f"route {prefix(n)}/24 via {sink};\n" for n in range(prefixes))
-            file.write("}\n")
-        argv = ["bird", "-f", "-c", str(config), "-s", f"/run/bench/{name}.ctl", "-P", f"/run/bench/{name}.pid"]
-        self.start(name, name, argv)
 
-    def stop_all(self) -> None:
-        """End every program of this namespace but the benchmark itself, and begin with new nodes."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for entry in Path("/proc").iterdir():
-                if entry.name.isdecimal() and int(entry.name) != os.getpid():
-                    try:
-                        os.kill(int(entry.name), number)
-                    except ProcessLookupError:
-                        continue
-            _wait(_alone, 5 if number == signal.SIGTERM else 30, "programs did not end")
-            if _alone():
-                break
-        self._running = []
-        for node in NODES:
-            sh("ip", "netns", "del", node)
-        build()
-        shutil.rmtree(ROUTE_DAEMON_DIR)
-        ROUTE_DAEMON_DIR.mkdir()
+def _end_all(number: signal.Signals) -> None:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            with suppress(ProcessLookupError):
+                os.kill(int(entry.name), number)
 
 
 def _alone() -> bool:
-    try:
+    with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    except ChildProcessError:
-        pass
     return sum(entry.name.isdecimal() for entry in Path("/proc").iterdir()) == 1
-
-
-def _wait(ready: Callable[[], bool], seconds: float, what: str, poll_s: float = 0.2) -> bool:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > deadline:
-            print(what, file=sys.stderr)
-            return False
-        time.sleep(poll_s)
-    return True
 
 
 def wait_for(ready: Callable[[], bool], seconds: float, what: str) -> None:
     """Raises TimeoutError saying ``what`` did not come about."""
-    if not _wait(ready, seconds, what):
-        raise TimeoutError(what)
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.2)
 
 
 def bfd_up() -> bool:

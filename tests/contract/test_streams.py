@@ -114,7 +114,8 @@ def test_a_drain_returns_when_the_other_end_goes_and_later_writes_are_dropped(ha
         near, far = await pair(streams, path)
         near.write(b"x" * LONG)
         drained = asyncio.ensure_future(near.drain())
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # one turn: it has begun to wait
+        assert not drained.done()
         far.close()
         await drained
         near.write(b"y" * LONG)
