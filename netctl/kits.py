@@ -1,4 +1,4 @@
-"""Where the kits are: the folders ``bgp/`` and ``dns/`` of a checkout, or the packaged copies in ``netctl/_kits``."""
+"""Where the kits are: ``bgp/``, ``dns/`` and ``deploy/`` of a checkout, or the packaged copies in ``netctl/_kits``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def kit(name: str) -> Path:
-    """The folder of the kit ``bgp`` or ``dns``; a checkout's own comes first.
+    """The folder of the kit ``bgp``, ``dns`` or ``deploy`` (only its ``kubernetes/`` is packaged); a checkout's own is
+    the first choice.
 
     Raises EnvironmentLackError when neither exists: a broken installation.
     """

@@ -23,7 +23,7 @@ PYTHON = ["netctl", "tests", "tools"]
 MAX_LINES = 400
 LONG_LINES = 300
 LONG_REASON = r"# long because: \S"
-KITS = ("bgp", "dns")
+KITS = ("bgp", "dns", "deploy")
 
 Complaints = list[str]
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# tools/setup.sh [--system] [-- COMMAND...]
+# tools/setup.sh [--system] [--parts] [-- COMMAND...]
 #
 # Brings this checkout into a state in which it runs, as little as that takes, then runs COMMAND in the virtual
-# environment. With --system also the Debian packages that the lab and the tests use. Safe to interrupt and to run twice
-# at once: the next run finishes or repairs. When there is nothing to do it costs some ten milliseconds.
+# environment. With --system also the Debian packages that the lab and the tests use, with --parts also the programs that
+# tools/parts.sh builds. Safe to interrupt and to run twice at once: the next run finishes or repairs. When there is
+# nothing to do it costs some ten milliseconds.
 #
 #   NETCTL_NO_APT=1   install no Debian package: name what is missing, and how to get it (exit code 3)
 #   NETCTL_VENV=DIR   the virtual environment (default: .venv here, or in ~/.cache/netctl when that cannot be written)
@@ -66,7 +67,9 @@ have() {
 
 missing_packages() {
     local part
-    for part in bird:bird2 frr:frr ip:iproute2 ps:procps curl:curl ensurepip:python3-venv; do
+    # ensurepip is last: without any Python the look for it ends this.
+    for part in bird:bird2 frr:frr ip:iproute2 ps:procps curl:curl etcd:etcd-server etcdctl:etcd-client \
+        haproxy:haproxy dig:bind9-dnsutils ensurepip:python3-venv; do
         have "${part%%:*}" || printf '%s\n' "${part#*:}"
     done
 }
@@ -248,11 +251,13 @@ pip() {
 # --- main -----------------------------------------------------------------------------------------------------------
 
 system=
+parts=
 while [ $# -gt 0 ]; do
     case $1 in
         --system) system=1; shift ;;
+        --parts) parts=1; shift ;;
         --) shift; break ;;
-        *) fail 2 "tools/setup.sh: no such option: $1" "tools/setup.sh [--system] [-- COMMAND...]" ;;
+        *) fail 2 "tools/setup.sh: no such option: $1" "tools/setup.sh [--system] [--parts] [-- COMMAND...]" ;;
     esac
 done
 
@@ -260,8 +265,9 @@ if [ -n "$system" ]; then system_packages; fi
 stamp=$(wanted_stamp)
 venv=$(choose_venv)
 environment
+export PATH="$venv/bin:$PATH" VIRTUAL_ENV="$venv"
+if [ -n "$parts" ]; then work "$here/tools/parts.sh" || exit $?; fi
 if [ $# -gt 0 ]; then
     cd "$here"
-    export PATH="$venv/bin:$PATH" VIRTUAL_ENV="$venv"
     exec "$@"
 fi

@@ -50,7 +50,7 @@ class CheckRan:
     """One run of a health check; ``detail`` says in words what happened."""
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str
 
 

@@ -20,10 +20,10 @@ from netctl.agent.children.shell import end_all
 from netctl.agent.shell import AgentShell
 from netctl.fib.io import NetlinkKernel, set_sysctls
 from netctl.health.io import RealChecks
-from netctl.ipc.io import UnixStreams, connect
+from netctl.ipc import io as ipc
 from netctl.ipc.messages import Hello, Reply, Request
 from netctl.liveness.shell import UdpNetwork
-from netctl.model.errors import EnvironmentLackError, NetctlError, PeerError, UsageError
+from netctl.model.errors import EnvironmentLackError, UsageError
 from netctl.model.gateway import Gateway
 from netctl.model.io import FileStore, RealProcesses, SystemClock
 from netctl.model.ports import Kernel, Ports
@@ -75,7 +75,9 @@ async def _run(gateway: Gateway, standalone: bool) -> None:
 
 
 def _ports(gateway: Gateway, kernel: Kernel) -> Ports:
-    return Ports(SystemClock(), UdpNetwork(), UnixStreams(), kernel, FileStore(gateway.runtime_dir), RealProcesses())
+    return Ports(
+        SystemClock(), UdpNetwork(), ipc.UnixStreams(), kernel, FileStore(gateway.runtime_dir), RealProcesses()
+    )
 
 
 # --- before the start ------------------------------------------------------------------------------------------------
@@ -226,30 +228,7 @@ async def _stop(gateway: Gateway, flush: bool) -> dict[str, Any]:
 def ask(socket: Path, request: Request, within_s: float = 5.0) -> Reply:
     """Ask the agent that listens at ``socket``. Raises EnvironmentLackError when none answers, NetctlError with its
     words when it refuses."""
-    return asyncio.run(_ask(socket, request, within_s))
-
-
-async def _ask(socket: Path, request: Request, within_s: float) -> Reply:
-    try:
-        async with asyncio.timeout(within_s):
-            connection = await connect(UnixStreams(), str(socket), Hello("cli", "", os.getpid()))
-            await connection.send(request)
-            answer = await connection.receive()
-            connection.close()
-    except TimeoutError:
-        raise EnvironmentLackError(
-            f"the agent at {socket} does not answer within {within_s:g} s", "is it stopped? see its log"
-        ) from None
-    except (ConnectionError, PeerError) as error:
-        why = str(getattr(error, "strerror", None) or error).removeprefix(f"{socket}: ")
-        raise EnvironmentLackError(f"no agent answers at {socket}: {why}", "netctl agent run --config FILE") from None
-    if not isinstance(answer, Reply):
-        raise EnvironmentLackError(f"the agent at {socket} left without an answer", "see its log")
-    if answer.error:
-        failure = NetctlError(answer.error, answer.hint)
-        failure.exit_code = int(answer.body.get("exit_code", 1))
-        raise failure
-    return answer
+    return asyncio.run(ipc.ask(str(socket), request, "agent", within_s))
 
 
 # --- metrics over HTTP -----------------------------------------------------------------------------------------------

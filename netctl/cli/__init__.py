@@ -11,6 +11,5 @@ Rules of this room:
   its exit code. Anything else is a bug: one line on stderr, the traceback in a log file whose path that line names.
 
 Exit codes: 0 ok; 1 objective missed or check failed; 2 usage or configuration; 3 refused by a guard, or the environment
-lacks something; 4 aborted and restored; 5 restore failed; 6 inconclusive; 130 interrupted. 10 is kept free, for plans
-that find changes to make: no command ends with it.
+lacks something; 4 aborted and restored; 5 restore failed; 6 inconclusive; 10 a plan has changes; 130 interrupted.
 """

@@ -8,37 +8,62 @@ from typing import Annotated
 import typer
 
 from netctl.cli.output import Format, OutputOption, emit, progress
-from netctl.config import ConfigError, Problem, check_gateway, lines, load_gateway, read_standard_input, read_text
+from netctl.config import (
+    KINDS,
+    ConfigError,
+    Problem,
+    absent_files,
+    check_file,
+    lines,
+    load_checker,
+    load_controller,
+    read_standard_input,
+    read_text,
+)
+from netctl.model.errors import UsageError
 
 app = typer.Typer(help="Check and migrate configuration files, print their schema.", no_args_is_help=True)
 
 Files = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help="gateway files; - is standard input", show_default=False)
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="gateway, controller or checker files; - is standard input", show_default=False
+    ),
 ]
 
 
 @app.command()
 def check(files: Files, output: OutputOption = Format.table) -> int:
-    """Check gateway files: every problem with its line and column. Exit code 0: all are valid, 2: not all."""
-    results = [(str(path), _problems(path)) for path in files]
+    """Check files of any kind: every problem with its line and column. Exit code 0: all are valid, 2: not all."""
+    results = [(str(path), *_checked(path)) for path in files]
     data = [
-        {"file": name, "valid": not problems, "problems": [_row(problem) for problem in problems]}
-        for name, problems in results
+        {"file": name, "kind": kind, "valid": not problems, "problems": [_row(problem) for problem in problems]}
+        for name, kind, problems in results
     ]
     if output in {Format.json, Format.yaml}:
         emit(data, fmt=output)
     else:
         # Findings are this command's data; one a line, as compilers print them, so that editors can jump there.
-        for name, problems in results:
-            typer.echo("\n".join(lines(problems)) if problems else f"{name}: valid")
-    return 2 if any(problems for _, problems in results) else 0
+        for name, kind, problems in results:
+            typer.echo("\n".join(lines(problems)) if problems else f"{name}: valid {kind} file")
+    for name, kind, problems in results:
+        for path in [] if problems or name == "-" else _absent(name, kind):
+            progress(f"{name}: names {path}, which is not there (yet)")
+    return 2 if any(problems for _, _, problems in results) else 0
 
 
-def _problems(path: Path) -> list[Problem]:
+def _checked(path: Path) -> tuple[str, list[Problem]]:
+    """Kind ("" when that cannot be told) and problems."""
     try:
-        return check_gateway(read_standard_input() if str(path) == "-" else read_text(path), str(path))
+        return check_file(read_standard_input() if str(path) == "-" else read_text(path), str(path))
     except ConfigError as error:
-        return list(error.problems)
+        return "", list(error.problems)
+
+
+def _absent(name: str, kind: str) -> list[str]:
+    if kind == "controller":
+        return absent_files(load_controller(name))
+    return absent_files(load_checker(name)) if kind == "checker" else []
 
 
 def _row(problem: Problem) -> dict[str, object]:
@@ -55,16 +80,19 @@ def _row(problem: Problem) -> dict[str, object]:
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of a gateway file (for editors)."""
-    from netctl.config.gateway_file import GatewayFile
-    from netctl.config.shape import json_schema
-
-    emit(json_schema(GatewayFile), fmt=Format.json)
+def schema(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="gateway, controller or checker")] = "gateway",
+) -> None:
+    """Print the JSON Schema of a kind of file (for editors)."""
+    if kind not in KINDS:
+        raise UsageError(f"there are no {kind} files", f"kinds: {', '.join(KINDS)}")
+    emit(KINDS[kind].schema(), fmt=Format.json)
 
 
 @app.command()
 def migrate(file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]) -> None:
     """Bring a file to the newest version. There is only version 1 yet, so a valid file needs nothing."""
-    load_gateway(file)
-    progress(f"{file}: is of version 1, the newest; nothing to do")
+    kind, problems = _checked(file)
+    if problems:
+        raise ConfigError(str(file), problems)
+    progress(f"{file}: a {kind} file of version 1, the newest; nothing to do")

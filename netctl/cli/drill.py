@@ -25,7 +25,7 @@ LabOption = Annotated[str, typer.Option("--lab", "--name", help="name of the lab
 @app.command("list")
 def list_drills(output: OutputOption = Format.table) -> None:
     """What can be drilled."""
-    from netctl.drill.experiments import DRILLS
+    from netctl.drill.catalogue import DRILLS
 
     rows = [
         {"drill": d.name, "fault": d.summary, "objective": d.objective, "options": [f"--{name}" for name in d.options]}
@@ -40,13 +40,20 @@ def run(
     *,
     lab: LabOption = "lab",
     provider: Annotated[str | None, typer.Option(help="provider-cut: which (default: the first)")] = None,
-    gateway: Annotated[str | None, typer.Option(help="all but provider-cut: which one's (default: the first)")] = None,
+    gateway: Annotated[
+        str | None, typer.Option(help="agent-kill, bgp-reset, speaker-kill: which one's (default: the first)")
+    ] = None,
     peer: Annotated[str | None, typer.Option(help="bgp-reset, speaker-kill: the session's other end")] = None,
-    signal: Annotated[str | None, typer.Option(help="agent-kill, speaker-kill: KILL (the default) or STOP")] = None,
+    signal: Annotated[str | None, typer.Option(help="of whoever kills a program: KILL (the default) or STOP")] = None,
     agents: Annotated[
         str | None, typer.Option(help="provider-cut: KILL or STOP every gateway's agent just before the cut")
     ] = None,
-    duration: Annotated[str, typer.Option(help="how long the fault stays, such as 3s")] = "3s",
+    vm: Annotated[str | None, typer.Option(help="vm-death: which (default: the first that serves a name)")] = None,
+    cloud: Annotated[str | None, typer.Option(help="ingress-death: whose (default: the first)")] = None,
+    controller: Annotated[str | None, typer.Option(help="controller-kill: which (default: who leads)")] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="how long the fault stays, such as 3s", show_default="the drill's own")
+    ] = None,
     objective_ms: Annotated[
         float | None, typer.Option("--objective-ms", help="longest outage allowed, instead of the drill's own")
     ] = None,
@@ -54,14 +61,16 @@ def run(
     output: OutputOption = Format.table,
 ) -> int:
     """Run one drill in a lab and judge it."""
-    from netctl.drill.experiments import Options, check_names, check_options, find
+    from netctl.drill.catalogue import check_names, check_options, find
+    from netctl.drill.experiments import Options
     from netctl.drill.io import open_site
     from netctl.drill.shell import Runner
 
     drill = find(name)
-    duration_s, limit_s = _seconds(duration, "--duration"), _seconds(limit, "--limit")
+    duration_s = drill.duration_s if duration is None else _seconds(duration, "--duration")
+    limit_s = _seconds(limit, "--limit")
     if limit_s < duration_s + 2:
-        raise UsageError(f"--limit {limit} ends the fault before --duration {duration} is over", "allow 2 s more")
+        raise UsageError(f"--limit {limit} ends the fault before its {duration_s:g} s are over", "allow 2 s more")
     if objective_ms is not None and objective_ms < 0:
         raise UsageError(f"--objective-ms {objective_ms:g}: an outage is not shorter than 0")
     options = Options(
@@ -70,12 +79,15 @@ def run(
         peer=peer,
         signal=_signal(signal, "--signal") if signal is not None else None,
         agents=_signal(agents, "--agents") if agents is not None else None,
+        vm=vm,
+        cloud=cloud,
+        controller=controller,
         duration_s=duration_s,
         objective_ms=objective_ms,
     )
     check_options(drill, options)
     site = open_site(lab)
-    check_names(options, site.facts())
+    check_names(drill, options, site.facts())
     result = asyncio.run(Runner(site, drill, options, limit_s, lambda text: progress(f"{name}: {text}")).run())
     show_result(result, output)
     return result.exit_code

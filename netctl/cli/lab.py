@@ -13,10 +13,14 @@ from netctl.cli.output import Column, Format, OutputOption, View, called, emit, 
 from netctl.lab.api import Lab
 from netctl.lab.daemons import Providers
 from netctl.lab.paths import DEFAULT_NAME, state_dir
+from netctl.lab.plan import Only
 from netctl.lab.topology import PACKAGED
 from netctl.model.errors import NetctlError, UsageError
 
 app = typer.Typer(help="Two clouds and two providers on this machine, in namespaces.", no_args_is_help=True)
+
+_CLOUD_COLUMNS: list[Column | str] = ["cloud", "api", "leader", "checker", Column("holds", right=True)]
+_ANSWER_COLUMNS: list[Column | str] = ["name", Column("cloud", "asked in"), "answer"]
 
 NameOption = Annotated[str, typer.Option("--name", "--lab", help="which lab; several run side by side")]
 
@@ -26,16 +30,22 @@ def up(
     name: NameOption = DEFAULT_NAME,
     providers: Annotated[Providers, typer.Option(help="what stands for the providers")] = Providers.auto,
     topology: Annotated[Path, typer.Option(help="another topology (YAML)")] = PACKAGED,
-    timeout_s: Annotated[float, typer.Option("--timeout", help="seconds until it must be steady")] = 60.0,
+    only: Annotated[Only, typer.Option(help="how much of it; the rest can be added later")] = Only.all,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="seconds until it must be steady")] = 120.0,
 ) -> None:
-    """Bring a lab up and wait until it is steady: sessions, routes, one VM asks another. Harmless when it is up."""
+    """Bring a lab up, or the rest of it, and wait until it is steady: sessions, routes, names. Harmless when it is up.
+
+    --only routing leaves out Kubernetes, CoreDNS, controllers and what serves names; the next `lab up` adds them.
+    """
     from netctl.lab.lifecycle import up as bring_up
 
-    result = bring_up(name, progress, topology=topology, providers=providers, within_s=timeout_s)
+    result = bring_up(name, progress, topology=topology, providers=providers, only=only, within_s=timeout_s)
     for note in result.notes:
         progress(note)
     if result.built:
         progress(f"the lab {name!r} is up after {result.seconds:.1f} s: {called()} lab status{_name_option(name)}")
+    elif result.grown:
+        progress(f"the names half of the lab {name!r} is up after {result.seconds:.1f} s")
     else:
         progress(f"the lab {name!r} is up already")
 
@@ -65,9 +75,15 @@ def status(name: NameOption = DEFAULT_NAME, output: OutputOption = Format.table)
     sessions: list[Column | str] = ["node", "peer", "protocol", "state", "detail"]
     processes: list[Column | str] = ["node", "name", Column("role", wide=True), Column("pid", right=True), "state"]
     processes.append(Column("restarts", right=True))
+    if any(process["waits_for"] for process in data["processes"]):
+        processes.append("waits_for")
+    names = [
+        {**row, "name": name, "answer": answer} for row in data["names"] for name, answer in row["answers"].items()
+    ]
     views = [
         View(data["nodes"], nodes, "Nodes", "\n".join(data["notes"])),
         View(data["sessions"], sessions, "Sessions"),
+        *([View(data["names"], _CLOUD_COLUMNS, "Clusters"), View(names, _ANSWER_COLUMNS, "Names")] if names else []),
         View(data["processes"], processes, "Processes"),
     ]
     emit_views(data, views, output)

@@ -75,7 +75,8 @@ def usage() -> str:
         "'netctl COMMAND --help' says more. Output: -o table|wide|json|yaml.\n"
         'Completion: eval "$(_NETCTL_COMPLETE=source_bash netctl)" (or source_zsh, source_fish).\n'
         "Exit codes: 0 ok, 1 objective missed or check failed, 2 usage or configuration, 3 refused or something is\n"
-        "missing here, 4 aborted and restored, 5 restore failed, 6 inconclusive, 130 interrupted.\n"
+        "missing here, 4 aborted and restored, 5 restore failed, 6 inconclusive, 10 a plan has changes,\n"
+        "130 interrupted.\n"
     )
 
 

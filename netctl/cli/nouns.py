@@ -15,9 +15,16 @@ class Noun:
 
 
 NOUNS: dict[str, Noun] = {
-    "status": Noun("netctl.cli.status", "state of every gateway, session and process found here", whole=True),
-    "explain": Noun("netctl.cli.explain", "why a prefix or address goes where it goes", whole=True),
+    "status": Noun(
+        "netctl.cli.status", "state of every gateway, controller, session and process found here", whole=True
+    ),
+    "explain": Noun(
+        "netctl.cli.explain", "why a prefix or address goes where it goes, a service answers as it does", whole=True
+    ),
     "agent": Noun("netctl.cli.agent", "run, stop and inspect a gateway's agent"),
+    "controller": Noun("netctl.cli.controller", "run and inspect a controller, see what it would write"),
+    "checker": Noun("netctl.cli.checker", "run and inspect a checker of a cloud's instances"),
+    "holds": Noun("netctl.cli.holds", "what the guards hold back, and the consent to let it go"),
     "lab": Noun("netctl.cli.lab", "two clouds and two providers on this machine, in namespaces"),
     "drill": Noun("netctl.cli.drill", "experiments: a fault, its measured outage, an objective, the undo"),
     "config": Noun("netctl.cli.config", "check and migrate configuration files, print their schema"),

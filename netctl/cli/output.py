@@ -57,8 +57,21 @@ class View:
 
 
 _COLOURS = {
-    "32": {"up", "ok", "pass", "passed", "running", "healthy", "active", "yes", "ready"},
-    "31": {"down", "fail", "failed", "missed", "dead", "unhealthy", "gone", "error"},
+    "32": {
+        "passing",
+        "up",
+        "ok",
+        "pass",
+        "passed",
+        "running",
+        "healthy",
+        "active",
+        "yes",
+        "ready",
+        "synced",
+        "leading",
+    },
+    "31": {"failing", "down", "fail", "failed", "missed", "dead", "unhealthy", "gone", "error", "lost", "unreachable"},
     "33": {
         "stale",
         "connecting",

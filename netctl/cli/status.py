@@ -1,16 +1,17 @@
-"""``netctl status``: every gateway, session and process that is found here."""
+"""``netctl status``: every gateway, controller, checker, session and process that is found here."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import typer
 
-from netctl.cli.gateways import RUN, GatewayOption, LabOption, RuntimeDirOption, Source, find_sources
-from netctl.cli.output import Column, Format, OutputOption, View, emit_views
+from netctl.cli.output import Format, OutputOption, emit_views
+from netctl.cli.sources import RUN, GatewayOption, LabOption, RuntimeDirOption, Source, ask_all, find_sources
+from netctl.cli.status_gateways import gateway_views
+from netctl.cli.status_names import naming_views
 from netctl.model.errors import NetctlError
 
 app = typer.Typer(add_completion=False)
@@ -23,21 +24,26 @@ def status(
     gateway: GatewayOption = None,
     output: OutputOption = Format.table,
 ) -> int:
-    """Show the state of every gateway, session and process found here. Exit code 1 when one does not answer."""
-    from netctl.agent.io import ask
-    from netctl.ipc.messages import Request
-
-    gateways: list[dict[str, Any]] = []
-    for source in find_sources(runtime_dir, lab, gateway):
+    """Show the state of everything found here: gateways, their sessions and processes, controllers with what they hold
+    back, checkers. Exit code 1 when one does not answer."""
+    found = find_sources(runtime_dir, lab, gateway)
+    if not found and output in {Format.table, Format.wide}:
+        hint = "netctl agent run --config FILE, netctl controller run --config FILE, or --runtime-dir DIR"
+        raise NetctlError(f"neither an agent nor a controller nor a checker found under {RUN}", hint)
+    data: dict[str, list[dict[str, Any]]] = {"gateways": [], "controllers": [], "checkers": []}
+    for source, answer in zip(found, ask_all(found, "status"), strict=True):
         place = {"label": source.label, "socket": str(source.socket)}
-        try:
-            gateways.append({**place, "answers": True, **ask(source.socket, Request("status")).body})
-        except NetctlError as error:
-            gateways.append({**place, "answers": False, "error": error.message, "peers": [], **_left(source)})
-    if not gateways and output in {Format.table, Format.wide}:
-        raise NetctlError(f"no agent found under {RUN}", "netctl agent run --config FILE, or --runtime-dir DIR")
-    emit_views({"gateways": gateways}, list(_views(gateways)), output)
-    return 0 if gateways and all(g["answers"] for g in gateways) else 1
+        if not isinstance(answer, NetctlError):
+            row = {**place, "answers": True, **answer}
+        elif source.program == "agent":
+            row = {**place, "answers": False, "error": answer.message, "peers": [], **_left(source)}
+        else:
+            row = {**place, "answers": False, "error": answer.message, source.program: source.name}
+        data["gateways" if source.program == "agent" else f"{source.program}s"].append(row)
+    now = time.time()
+    views = [*gateway_views(data["gateways"], now), *naming_views(data["controllers"], data["checkers"], now)]
+    emit_views(data, views, output)
+    return 0 if found and all(row["answers"] for rows in data.values() for row in rows) else 1
 
 
 def _left(source: Source) -> dict[str, Any]:
@@ -48,130 +54,7 @@ def _left(source: Source) -> dict[str, Any]:
     written = written_gateway(folder)
     start = f"netctl agent run --config {shlex.quote(written.source if written else '') or 'FILE'} --standalone"
     return {
-        "gateway": source.gateway,
+        "gateway": source.name,
         "still_running": still_running(folder),
         "start_again": "none: the lab starts it again by itself" if source.label else start,
     }
-
-
-def _views(gateways: list[dict[str, Any]]) -> Iterator[View]:
-    gateways = [{**g, "gateway": g["label"] or g["gateway"]} for g in gateways]
-    rows = [{**g, "state": _state(g)} for g in gateways]
-    yield View(
-        rows,
-        [
-            Column("gateway"),
-            Column("state"),
-            Column("fib.routes", "routes", right=True),
-            Column("fib.groups", "groups", right=True),
-            Column("fib.pending", "pending", right=True),
-            Column("liveness.connected", "liveness"),
-            Column("pid", wide=True),
-            Column("fib.operations", "kernel ops", wide=True),
-            Column("socket", wide=True),
-            Column("error"),
-        ],
-    )
-    gone = [
-        {**g, "runs": ", ".join(f"{name} (pid {pid})" for name, pid in g["still_running"].items()) or "nothing"}
-        for g in gateways
-        if not g["answers"]
-    ]
-    if gone:
-        columns = [Column("runs", "still runs"), Column("start_again", "starts the agent again")]
-        yield View(gone, ["gateway", *columns])
-    now = time.time()
-    peers = [
-        {**p, "gateway": g["gateway"], "points": _points(p), "reason": _reason(p, now)}
-        for g in gateways
-        for p in g["peers"]
-    ]
-    if peers:
-        yield View(peers, _peer_columns())
-    yield from _detail_views(gateways)
-
-
-def _peer_columns() -> list[Column]:
-    return [
-        Column("gateway"),
-        Column("name", "peer"),
-        Column("kind"),
-        Column("bgp"),
-        Column("routes", right=True),
-        Column("stale", right=True),
-        Column("bfd"),
-        Column("points", "member"),
-        Column("member_for_s", "for s", wide=True, right=True),
-        Column("speaker", wide=True),
-        Column("bgp_sessions", "sessions", wide=True, right=True),
-        Column("bfd_detection_ms", "detection ms", wide=True, right=True),
-        Column("bfd_downs", "downs", wide=True, right=True),
-        Column("decision_us", "decision us", wide=True, right=True),
-        Column("reason"),
-    ]
-
-
-def _detail_views(gateways: list[dict[str, Any]]) -> Iterator[View]:
-    silent = [
-        {**child, "gateway": g["gateway"], "child": name}
-        for g in gateways
-        for name, child in g.get("children", {}).items()
-        if child.get("silent_s")
-    ]
-    if silent:
-        yield View(silent, ["gateway", "child", Column("pid", right=True), "state", "log"])
-    checks = [{**c, "gateway": g["gateway"]} for g in gateways for c in g.get("checks", ())]
-    if checks:
-        yield View(checks, ["gateway", Column("name", "check"), "verdict", "detail"])
-    announced = [
-        {
-            **a,
-            "gateway": g["gateway"],
-            "when": [f"{c}={m}" for c, m in a["when"].items()],
-        }
-        for g in gateways
-        for a in g.get("announcements", ())
-    ]
-    if announced:
-        yield View(
-            announced, ["gateway", Column("prefix", "announces"), "announced_to", Column("to", wide=True), "when"]
-        )
-    refused = [
-        {"gateway": g["gateway"], "reason": reason, "times": times}
-        for g in gateways
-        for reason, times in g.get("fib", {}).get("refused_total", {}).items()
-    ]
-    if refused:
-        yield View(refused, ["gateway", Column("reason", "kernel refused"), Column("times", right=True)])
-    discarded = [{**d, "gateway": g["gateway"]} for g in gateways for d in g.get("discarded", ())]
-    if discarded:
-        yield View(discarded, ["gateway", Column("by", "discarded by"), "what", Column("times", right=True)])
-
-
-def _state(gateway: dict[str, Any]) -> str:
-    if not gateway["answers"]:
-        return "gone"
-    return "ok" if gateway["steady"] else "unsteady"
-
-
-def _points(peer: dict[str, Any]) -> str:
-    return f"at {peer['member_at']}" if peer["member"] == "away" else str(peer["member"])
-
-
-def _reason(peer: dict[str, Any], now: float) -> str:
-    """Why BFD is down and since when, then the BGP session's words. ``now``: seconds since the epoch."""
-    said = []
-    if peer["bfd"] == "down":
-        why = "not up yet" if not peer["bfd_ups"] else peer["bfd_diagnostic"] or "down"
-        since = peer["bfd_since"]
-        said.append(f"BFD: {why}" + (f", {_ago(max(0.0, now - since))}" if since else ""))
-    if peer["bgp_reason"]:
-        said.append(f"BGP: {peer['bgp_reason']}" if said else peer["bgp_reason"])
-    return "; ".join(said)
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s ago"
-    minutes = round(seconds / 60)
-    return f"{minutes} min ago" if minutes < 120 else f"{minutes / 60:.0f} h ago"

@@ -18,6 +18,7 @@ from netctl.lab import paths
 from netctl.lab.daemons import Providers
 from netctl.lab.lifecycle import NamespacesRefusedError, down, up
 from netctl.lab.namespaces import started
+from netctl.lab.plan import Only
 from netctl.model.errors import AbortedError, EnvironmentLackError
 
 app = typer.Typer(help="The shortest look: a small lab without root, one drill, its outage.")
@@ -43,7 +44,7 @@ def try_() -> int:
     _clean_up_after_the_dead()
     name = f"try-{os.getpid()}-{started('/proc/self') or 0:x}"
     try:
-        up(name, progress, providers=Providers.embedded, within_s=70.0)
+        up(name, progress, providers=Providers.embedded, only=Only.routing, within_s=70.0)
         progress(f"two clouds, two providers, steady after {time.monotonic() - began:.0f} s; cutting provider pa")
         code = _run_drill(name, began + _WITHIN_S)
     except NamespacesRefusedError as error:

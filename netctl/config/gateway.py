@@ -5,11 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-from netctl.config.gateway_file import DEFAULT_TIMEOUT_MS, VERSION, AnnouncementFile, CheckFile, GatewayFile, PeerFile
-from netctl.config.gateway_rules import DEFAULT_RUNTIME_DIR, KINDS, check_rules
-from netctl.config.problem import ConfigError, Problem
-from netctl.config.reader import Document, read_document
-from netctl.config.shape import check_shape
+from netctl.config.gateway_file import DEFAULT_TIMEOUT_MS, AnnouncementFile, CheckFile, GatewayFile, PeerFile
+from netctl.config.gateway_rules import KINDS, check_rules
+from netctl.config.kind import Kind
+from netctl.config.problem import Problem
+from netctl.config.reader import read_document
+from netctl.config.rules import DEFAULT_RUNTIME_DIR
 from netctl.model.gateway import (
     MEMBER_ID_BASE,
     AnnouncementSettings,
@@ -22,49 +23,17 @@ from netctl.model.gateway import (
 )
 from netctl.model.prefix import DEFAULT_V4, Prefix, contains, parse_prefix
 
+GATEWAY = Kind("gateway", GatewayFile, check_rules)
+
 
 def check_gateway(text: str, source: str) -> list[Problem]:
     """Every problem of a gateway file, sorted by place; empty: it is valid. Never raises."""
-    return _read(text, source)[1]
+    return GATEWAY.check(read_document(text, source))[1]
 
 
 def parse_gateway(text: str, source: str) -> Gateway:
     """The validated settings. Raises ConfigError with every problem."""
-    file, problems = _read(text, source)
-    if file is None or problems:
-        raise ConfigError(source, problems)
-    return _build(file, source)
-
-
-def _read(text: str, source: str) -> tuple[GatewayFile | None, list[Problem]]:
-    document = read_document(text, source)
-    if document.fatal:
-        return None, document.problems
-    if (refusal := _version_problem(document)) is not None:
-        return None, [refusal]
-    file, shape = check_shape(document, GatewayFile)
-    complained = {loc for loc, _ in shape}
-    rules = [problem for loc, problem in check_rules(document) if loc not in complained]
-    problems = sorted([*document.problems, *(problem for _, problem in shape), *rules])
-    return (None if problems else file), problems
-
-
-def _version_problem(document: Document) -> Problem | None:
-    """What makes reading further pointless: no mapping, or a version that is not this one."""
-    data = document.data
-    if data is None:
-        return Problem(0, 0, "", "is empty", allowed="a gateway file starts with 'version: 1'", source=document.source)
-    if not isinstance(data, dict):
-        return document.problem((), "is no gateway file: KEY: VALUE lines are missing", allowed="'version: 1' first")
-    version = data.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version == VERSION:
-        return None  # a missing or mistyped one is a problem of shape, among others
-    what = (
-        "this file is of a newer version than this netctl reads; upgrade netctl"
-        if version > VERSION
-        else "no such version"
-    )
-    return document.problem(("version",), what, value=str(version), allowed=str(VERSION))
+    return _build(GATEWAY.read(text, source), source)
 
 
 def _build(file: GatewayFile, source: str) -> Gateway:

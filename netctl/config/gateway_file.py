@@ -1,61 +1,39 @@
-"""What a gateway file looks like: names, types, bounds, defaults. The JSON Schema is made from this.
-
-Bounds that are facts of a protocol or of the kernel name their source. A key whose function comes later has a type that
-holds its neutral value only, and is marked with ``later``.
-"""
+"""What a gateway file looks like: names, types, bounds, defaults. The JSON Schema is made from this."""
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
+from netctl.config.fields import (
+    IPV4,
+    NAME_PATTERN,
+    NAME_SCHEMA,
+    Address,
+    False_,
+    File,
+    HostPort,
+    Name,
+    RuntimeDir,
+    Text,
+    Url,
+    Version,
+    by_key,
+    later,
+    schema,
+)
 from netctl.config.shape import LATER, LATER_WORDS
-from netctl.model.prefix import parse_address, parse_prefix
+from netctl.model.prefix import parse_prefix
 
-VERSION = 1
 DEFAULT_INTERVAL_MS = 1000
 DEFAULT_TIMEOUT_MS = 500
 """Of a check; the interval when that is shorter."""
-NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
-_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
-_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
-_HOST_PORT = rf"^{_HOST}:{_PORT}$"
 _INTERFACE = r"^(?!\.{1,2}$)[!-.0-9;-~]{1,15}$"
-_NOT_A_HOST = r"(?!(0|22[4-9]|23[0-9]|255)\.)"
-_ABSOLUTE = r"^/[^\x00-\x1f\x7f]*$"
 _WHEN = r"^(check|peer|path):[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 MAX_ASN = 4294967295
 AS_TRANS = 23456
 """The placeholder of four-byte AS numbers, nobody's own (RFC 6793 9)."""
-_URL = rf"^https?://{_HOST}(:{_PORT})?([/?][!-~]*)?$"
-
-
-def _matches(pattern: str) -> AfterValidator:
-    """The text must match in full."""
-    compiled = re.compile(pattern)
-
-    def check(value: str) -> str:
-        if compiled.fullmatch(value) is None:
-            raise ValueError("is not allowed here")
-        return value
-
-    return AfterValidator(check)
-
-
-def _schema(allowed: str, **schema: Any) -> WithJsonSchema:
-    """The schema of a type with a validator of its own, and in words what is allowed."""
-    return WithJsonSchema({**schema, "x-allowed": allowed})
-
-
-def _address(value: str) -> str:
-    packed = parse_address(value)
-    if len(packed) != 4 or packed[0] in {0, 255} or 224 <= packed[0] < 240:
-        raise ValueError("is no host's IPv4 address")
-    return value
 
 
 def _prefix(value: str) -> str:
@@ -76,59 +54,17 @@ def _hold_time(value: int) -> int:
     return value
 
 
-def _version(value: int) -> int:
-    if value != VERSION:
-        raise ValueError("no such version")
-    return value
-
-
-def _false(value: bool) -> bool:
-    if value:
-        raise ValueError("is not yet supported")
-    return value
-
-
-def _by_name(schema: dict[str, Any]) -> None:
-    """Say of a mapping's keys all that ``Name`` says; pydantic would say the pattern only, and allow other keys."""
-    _, inner = schema.pop("patternProperties").popitem()
-    schema.update(propertyNames=_NAME, additionalProperties=inner)
-
-
-def later(neutral: str) -> Any:
-    """Marks a key whose function comes later."""
-    return Field(default=None, json_schema_extra={LATER: neutral})
-
-
-# Not Literal: Python takes true for 1, 1.0 for 1 and 0 for false.
-Version = Annotated[int, AfterValidator(_version), _schema("1", const=1)]
-False_ = Annotated[bool, AfterValidator(_false), _schema("false", const=False)]
-_NAME = {
-    "type": "string",
-    "pattern": NAME_PATTERN,
-    "maxLength": 32,
-    "x-allowed": "1 to 32 of a-z, 0-9 and '-', no '-' at either end",
-}
-Name = Annotated[str, Field(max_length=32), _matches(NAME_PATTERN), WithJsonSchema(_NAME)]
-Interface = Annotated[
-    str,
-    _matches(_INTERFACE),
-    _schema("an interface's name: 1 to 15 printable characters without '/' and ':'", type="string", pattern=_INTERFACE),
-]
-Address = Annotated[
-    str,
-    AfterValidator(_address),
-    _schema("a host's IPv4 address like 10.0.1.2", type="string", pattern=rf"^{_NOT_A_HOST}{_IPV4}$"),
-]
+Interface = Annotated[str, Text(_INTERFACE, "an interface's name: 1 to 15 printable characters without '/' and ':'")]
 PrefixText = Annotated[
     str,
     AfterValidator(_prefix),
-    _schema("an IPv4 prefix like 10.2.0.0/16", type="string", pattern=rf"^{_IPV4}/([12]?[0-9]|3[0-2])$"),
+    schema("an IPv4 prefix like 10.2.0.0/16", type="string", pattern=rf"^{IPV4}/([12]?[0-9]|3[0-2])$"),
 ]
 Asn = Annotated[
     int,
     Field(ge=1, le=MAX_ASN),
     AfterValidator(_asn),
-    _schema(
+    schema(
         f"1 to {MAX_ASN} without {AS_TRANS}", type="integer", minimum=1, maximum=MAX_ASN, **{"not": {"const": AS_TRANS}}
     ),
 ]
@@ -136,26 +72,13 @@ HoldTime = Annotated[
     int,
     Field(ge=0, le=65535),
     AfterValidator(_hold_time),
-    _schema("0 (never expires) or 3 to 65535", type="integer", minimum=0, maximum=65535, **{"not": {"enum": [1, 2]}}),
+    schema("0 (never expires) or 3 to 65535", type="integer", minimum=0, maximum=65535, **{"not": {"enum": [1, 2]}}),
 ]
-HostPort = Annotated[
-    str, _matches(_HOST_PORT), _schema("HOST:PORT like 127.0.0.1:9179", type="string", pattern=_HOST_PORT)
-]
-Url = Annotated[str, _matches(_URL), _schema("an http:// or https:// URL", type="string", pattern=_URL)]
-RuntimeDir = Annotated[str, _matches(_ABSOLUTE), _schema("an absolute path", type="string", pattern=_ABSOLUTE)]
-Target = Annotated[
-    str, _matches(NAME_PATTERN), _schema("provider, fabric, or a peer's name", type="string", pattern=NAME_PATTERN)
-]
-When = Annotated[
-    str, _matches(_WHEN), _schema("check:NAME, peer:NAME, path:CLOUD or path:any", type="string", pattern=_WHEN)
-]
+Target = Annotated[str, Text(NAME_PATTERN, "provider, fabric, or a peer's name")]
+When = Annotated[str, Text(_WHEN, "check:NAME, peer:NAME, path:CLOUD or path:any")]
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class BfdFile(_File):
+class BfdFile(File):
     """BFD of a peer; detection takes multiplier x interval."""
 
     interval_ms: int = Field(ge=3, le=10_000, description="transmit and required receive interval")
@@ -163,7 +86,7 @@ class BfdFile(_File):
     auth: None = later("null")
 
 
-class PeerFile(_File):
+class PeerFile(File):
     """One BGP neighbour."""
 
     name: Name
@@ -193,7 +116,7 @@ class PeerFile(_File):
     mtu: None = later("null")
 
 
-class CloudFile(_File):
+class CloudFile(File):
     """A remote cloud."""
 
     name: Name
@@ -202,7 +125,7 @@ class CloudFile(_File):
     bfd: None = later("null")
 
 
-class AnnouncementFile(_File):
+class AnnouncementFile(File):
     """A prefix to announce. No ``to``: all providers. ``when``: every condition must hold."""
 
     prefix: PrefixText
@@ -210,7 +133,7 @@ class AnnouncementFile(_File):
     when: list[When] | None = None
 
 
-class CheckFile(_File):
+class CheckFile(File):
     """A health check: exactly one of ``http`` and ``tcp``."""
 
     http: Url | None = None
@@ -223,7 +146,7 @@ class CheckFile(_File):
     fall: int = Field(default=3, ge=1, le=1000)
 
 
-class GatewayFile(_File):
+class GatewayFile(File):
     """A netctl gateway file."""
 
     version: Version
@@ -233,7 +156,7 @@ class GatewayFile(_File):
     router_id: Address
     runtime_dir: RuntimeDir | None = Field(default=None, description="sockets and state; default /run/netctl/GATEWAY")
     peers: list[PeerFile] = Field(min_length=1)
-    clouds: list[CloudFile] = []
-    announce: list[AnnouncementFile] = []
-    checks: dict[Name, CheckFile] = Field(default={}, json_schema_extra=_by_name)
+    clouds: list[CloudFile] = Field(default=[])
+    announce: list[AnnouncementFile] = Field(default=[])
+    checks: dict[Name, CheckFile] = Field(default={}, json_schema_extra=by_key(NAME_SCHEMA))
     metrics_listen: HostPort | None = Field(default=None, description="serve Prometheus metrics here")

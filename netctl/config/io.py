@@ -7,15 +7,48 @@ import stat
 import sys
 from pathlib import Path
 
+from netctl.config.checker import parse_checker
+from netctl.config.controller import parse_controller
 from netctl.config.gateway import parse_gateway
 from netctl.config.problem import ConfigError, Problem
 from netctl.config.reader import MAX_BYTES
+from netctl.model.controller import Checker, Controller, TlsSettings
 from netctl.model.gateway import Gateway
 
 
 def load_gateway(path: str | Path) -> Gateway:
     """The gateway file at ``path``, validated. Raises ConfigError (exit code 2) with every problem in it."""
     return parse_gateway(read_text(path), str(path))
+
+
+def load_controller(path: str | Path) -> Controller:
+    """The controller file at ``path``, validated; its paths are absolute, its identity is set. Raises ConfigError."""
+    folder = str(Path(path).absolute().parent)
+    return parse_controller(read_text(path), str(path), folder=folder, hostname=os.uname().nodename)
+
+
+def load_checker(path: str | Path) -> Checker:
+    """The checker file at ``path``, validated; its paths are absolute. Raises ConfigError."""
+    return parse_checker(read_text(path), str(path), folder=str(Path(path).absolute().parent))
+
+
+def absent_files(settings: Controller | Checker) -> list[str]:
+    """The files that the settings name and that are not there now: they may come later, so that is no mistake."""
+    if isinstance(settings, Checker):
+        named = _tls_files(settings.tls)
+    else:
+        etcds = [source.etcd for source in settings.sources if source.etcd is not None]
+        named = [
+            *(source.file.path for source in settings.sources if source.file is not None),
+            *(file for etcd in etcds for file in (etcd.ca_file, etcd.cert_file, etcd.key_file, etcd.password_file)),
+            *(cluster.kubeconfig for cluster in settings.clusters),
+            *_tls_files(settings.checkers.tls if settings.checkers is not None else None),
+        ]
+    return [path for path in dict.fromkeys(named) if path is not None and not Path(path).exists()]
+
+
+def _tls_files(tls: TlsSettings | None) -> list[str | None]:
+    return [tls.ca_file, tls.cert_file, tls.key_file] if tls is not None else []
 
 
 def read_text(path: str | Path) -> str:

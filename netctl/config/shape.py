@@ -15,12 +15,16 @@ LATER = "x-not-yet-supported"
 """Schema keyword of a key whose function comes later; its value is what the key may hold until then."""
 LATER_WORDS = "x-words-not-yet-supported"
 """Schema keyword: single values of a key whose function comes later."""
+NO_KEY = "x-words-no-key"
+"""Schema keyword of a mapping's keys: what is wrong with one that is none; without it "is no name"."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _WANTED = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be a text",
     "list_type": "must be a list (lines that start with '- ')",
@@ -72,8 +76,9 @@ def _problem(document: Document, schema: dict[str, Any], item: Any, unknown: dic
     if loc and loc[-1] == "[key]":
         loc = loc[:-1]
         value = str(loc[-1])
-        what = "is no name"
-        return document.problem(loc, what, key=True, value=show_value(value), allowed=_key_rule(schema, loc[:-1]))
+        rule = schema_at(schema, loc[:-1]).get("propertyNames", {})
+        what = str(rule.get(NO_KEY, "is no name"))
+        return document.problem(loc, what, key=True, value=show_value(value), allowed=allowed_at(rule))
     node = schema_at(schema, loc)
     what = _WANTED.get(kind, "is not allowed here")
     if kind == "value_error":
@@ -136,21 +141,17 @@ def schema_at(schema: dict[str, Any], loc: Loc) -> dict[str, Any]:
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """Follow ``$ref`` and ``X | null``, keeping what stands beside them."""
+    """Follow ``$ref``, ``X | null`` and ``X`` or a single word, keeping what stands beside them."""
     while True:
         if "$ref" in node:
             rest = {key: value for key, value in node.items() if key != "$ref"}
             node = {**schema["$defs"][node["$ref"].rpartition("/")[2]], **rest}
             continue
-        choices = [choice for choice in node.get("anyOf", ()) if choice.get("type") != "null"]
+        choices = [choice for choice in node.get("anyOf", ()) if choice.get("type") != "null" and "const" not in choice]
         if len(choices) != 1:
             return node
         rest = {key: value for key, value in node.items() if key != "anyOf"}
         node = {**choices[0], **rest}
-
-
-def _key_rule(schema: dict[str, Any], loc: Loc) -> str:
-    return allowed_at(schema_at(schema, loc).get("propertyNames", {}))
 
 
 def allowed_at(node: dict[str, Any]) -> str:

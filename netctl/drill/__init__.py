@@ -8,9 +8,11 @@ Rules of this room:
   a miss, *missed* only when it did, else *inconclusive*;
 - one drill at a time per lab: whoever holds ``lock`` in the lab's drills folder.
 
-How the pieces live together: ``facts`` is what a lab looks like to a drill; ``flows`` picks flows until each member of
-each ECMP group carries enough of them; ``shell`` performs decide's effects one by one and turns what comes back into
-events; ``io`` reaches the lab: probe, guardian (netctl.fault), journals, lock, steadiness; ``results`` is what is kept
-and printed. Order: lock, steady, flows, probe clean, guardian ready with the undo on disk, baseline, inject, hold,
-undo, steady again, quiet tail, verdict.
+How the pieces live together: ``facts`` is what a lab looks like to a drill; ``routing`` and ``naming`` are the drills,
+``catalogue`` has them by name; ``flows`` picks flows until each member of each ECMP group carries enough of them,
+``watch`` is what is asked by name. ``shell`` performs decide's effects one by one (``acts``) and turns what comes back
+into events; ``io`` reaches the lab: probes (``instrument``), guardian (netctl.fault), journals, lock, steadiness. The
+verdict is made of three: ``judge`` on flows, ``names_judge`` on names and requests, ``control`` on what controllers
+said; ``results`` is what is kept and printed. Order: lock, steady, flows, probes clean, guardian ready with the undo on
+disk, baseline, inject, hold, undo, steady again, quiet tail, verdict.
 """

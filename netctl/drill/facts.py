@@ -46,6 +46,38 @@ class GatewayFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """A program that the lab keeps running; ``held_file`` keeps it down. ``pid`` 0: it does not run now."""
+
+    node: str
+    name: str
+    role: str
+    pid: int
+    started: int
+    held_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamesFacts:
+    """The naming half.
+
+    ``services``: service → who is registered for it. ``servers``: cloud → its name server's address. ``programs``:
+    servers of pages, ingresses and controllers. ``leaders``: cluster → the controller that leads it.
+    """
+
+    zone: str
+    services: dict[str, tuple[Host, ...]]
+    servers: dict[str, str]
+    programs: tuple[Program, ...]
+    registry: str
+    """HOST:PORT of the etcd in which instances are registered; ``registry_netns`` is where it can be reached."""
+    registry_netns: str
+    registry_prefix: str
+    controllers: tuple[str, ...]
+    leaders: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """A lab that is up."""
 
@@ -56,3 +88,5 @@ class Facts:
     """Provider → both ends of all its links."""
     agents: tuple[Agent, ...] = field(default=())
     speakers: tuple[Speaker, ...] = field(default=())
+    names: NamesFacts | None = None
+    """None: the lab's naming half is not up."""

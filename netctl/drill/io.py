@@ -9,15 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from netctl.drill.facts import Agent, Facts, GatewayFacts, Host, Speaker
+from netctl.drill.control import leaders
+from netctl.drill.facts import Agent, Facts, GatewayFacts, Host, NamesFacts, Program, Speaker
 from netctl.fault.faults import LinkEnd
 from netctl.fault.io import ask
-from netctl.ipc.messages import Request
+from netctl.ipc.messages import Reply, Request
 from netctl.lab import Lab
-from netctl.lab.paths import names
+from netctl.lab.ask import listen
+from netctl.lab.names.layout import REGISTRY_PORT, REGISTRY_PREFIX
+from netctl.lab.paths import held_file, names
 from netctl.lab.steady import what_is_missing
+from netctl.lab.topology import ZONE
 from netctl.model.errors import EnvironmentLackError
 from netctl.model.netns.io import namespace_path
+
+_RUN = Path("/run/netctl")
+"""STATE/run, as seen from inside a lab."""
+_ANSWER_S = 0.25
 
 
 class LabSite:
@@ -44,10 +52,7 @@ class LabSite:
         providers = [node.name for node in topology.with_role("provider")]
         return Facts(
             lab=self.name,
-            hosts=tuple(
-                Host(node.name, topology.ends(node.name)[0][0].ip, node.cloud or "")
-                for node in topology.with_role("vm")
-            ),
+            hosts=tuple(self._host(node.name) for node in topology.with_role("vm")),
             gateways=tuple(
                 GatewayFacts(
                     node.name,
@@ -70,7 +75,50 @@ class LabSite:
                 for p in self._lab.processes()
                 if p.role == "speaker" and p.pid
             ),
+            names=self._names(),
         )
+
+    def _names(self) -> NamesFacts | None:
+        topology, plan = self._lab.topology, self._lab.plan
+        registries = topology.with_role("mgmt")
+        if not (registries and plan.with_role("registrar") and plan.with_role("coredns")):
+            return None
+        services: dict[str, tuple[Host, ...]] = {}
+        for registrar in plan.with_role("registrar"):
+            service = registrar.name.removeprefix("registrar-")
+            services[service] = (*services.get(service, ()), self._host(registrar.node))
+        registry = registries[0].name
+        return NamesFacts(
+            zone=ZONE,
+            services=services,
+            servers={topology.node(p.node).cloud or "": topology.address(p.node) for p in plan.with_role("coredns")},
+            programs=tuple(
+                Program(
+                    p.node,
+                    p.name,
+                    p.role,
+                    _pid_inside(p.pid) if p.pid else 0,
+                    p.started,
+                    str(held_file(_RUN, p.node, p.name)),
+                )
+                for p in self._lab.processes()
+                if p.role in {"page", "haproxy", "controller"}
+            ),
+            registry=f"{topology.address(registry)}:{REGISTRY_PORT}",
+            registry_netns=namespace_path(registry),
+            registry_prefix=REGISTRY_PREFIX,
+            controllers=tuple(p.name for p in plan.with_role("controller")),
+            leaders=leaders(self.controllers()),
+        )
+
+    def _host(self, node: str) -> Host:
+        return Host(node, self._lab.topology.address(node), self._lab.topology.node(node).cloud or "")
+
+    def controllers(self) -> dict[str, dict[str, Any] | None]:
+        return {
+            plan.name: _at_once(self._lab.state_dir / "run" / f"{plan.node}-{plan.name}" / "controller.sock")
+            for plan in self._lab.plan.with_role("controller")
+        }
 
     def gone(self) -> bool:
         try:
@@ -92,6 +140,12 @@ class LabSite:
 
     def popen(self, node: str | None, argv: Sequence[str], **kwargs: Any) -> subprocess.Popen[bytes]:
         return self._lab.popen(node, argv, **kwargs)
+
+
+def _at_once(socket: Path) -> dict[str, Any] | None:
+    """A controller's status; None when it does not answer within a moment."""
+    heard = listen(socket, lambda m: isinstance(m, Reply), within_s=_ANSWER_S, question=Request("status"))
+    return next((message.body for message in heard if isinstance(message, Reply)), None)
 
 
 def _restless(body: dict[str, Any]) -> str:

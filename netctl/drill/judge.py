@@ -13,7 +13,7 @@ from typing import Literal
 
 from netctl.drill.experiments import Experiment
 from netctl.drill.flows import Measured
-from netctl.drill.results import FlowResult, OutageResult, ProbeResult
+from netctl.drill.results import ControlResult, FlowResult, NameResult, OutageResult, ProbeResult, RequestsResult
 from netctl.model.clock import MS
 from netctl.probe.spec import FlowReport, Outage, ProbeReport
 
@@ -41,11 +41,15 @@ class Judgement:
     flows: tuple[FlowResult, ...]
     worst_ms: dict[str, float]
     median_ms: dict[str, float]
-    probe: ProbeResult
+    probe: ProbeResult | None
+    names: tuple[NameResult, ...] = ()
+    requests: tuple[RequestsResult, ...] = ()
+    control: ControlResult | None = None
+    names_probe: ProbeResult | None = None
 
 
 def judge(experiment: Experiment, measured: Sequence[Measured], moments: Moments, report: ProbeReport) -> Judgement:
-    """The verdict on a whole drill."""
+    """The verdict on the flows of a drill."""
     reports = {flow.name: flow for flow in report.flows}
     worst_stall_ns = max((flow.worst_stall_ns for flow in report.flows), default=0)
     probe = ProbeResult(report.interval_ns / MS, _ms(worst_stall_ns), report.cpu_share, tuple(report.instrument_faults))

@@ -9,7 +9,7 @@ from netctl.drill.decide import Course, Outcome, Phase
 from netctl.drill.experiments import Experiment, Options
 from netctl.drill.judge import Judgement
 from netctl.drill.results import EXIT_CODES, DrillResult, PhaseResult, Verdict
-from netctl.fault.faults import Fault, LinkCut, ProcessKill
+from netctl.fault.faults import Fault, LinkCut, ProcessHold, ProcessKill, RegistryWipe
 from netctl.model.clock import MS, SECOND
 
 _PLAIN: dict[Outcome, Verdict] = {
@@ -66,7 +66,7 @@ def result(
         verdict=verdict,
         exit_code=code if verdict == "refused" and code is not None else EXIT_CODES[verdict],
         reason=reason,
-        objective_ms=max(o.limit_ms for o in experiment.objectives) if experiment else None,
+        objective_ms=experiment.objective_ms if experiment else None,
         worst_ms=judgement.worst_ms if judgement else {},
         median_ms=judgement.median_ms if judgement else {},
         faults=tuple(map(str, experiment.faults)) if experiment else (),
@@ -78,6 +78,10 @@ def result(
         hint=hint,
         notes=run.notes,
         options=experiment.options if experiment else run.options.given(),
+        names=judgement.names if judgement else (),
+        requests=judgement.requests if judgement else (),
+        control=judgement.control if judgement else None,
+        names_probe=judgement.names_probe if judgement else None,
     )
 
 
@@ -95,7 +99,9 @@ def _put_back(run: Run, experiment: Experiment | None) -> str:
 
 def _lasts(fault: Fault) -> bool:
     """It stays until it is taken back; what is killed or reset comes back without that."""
-    return isinstance(fault, LinkCut) or (isinstance(fault, ProcessKill) and fault.signal == "STOP")
+    if isinstance(fault, ProcessKill):
+        return fault.signal == "STOP"
+    return isinstance(fault, LinkCut | ProcessHold | RegistryWipe)
 
 
 def _phases(run: Run) -> tuple[PhaseResult, ...]:

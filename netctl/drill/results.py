@@ -72,6 +72,67 @@ class ProbeResult(Struct, frozen=True):
     instrument_faults: tuple[str, ...] = ()
 
 
+class NameResult(Struct, frozen=True):
+    """One name, asked from one cloud's name server. Milliseconds; those of moments count from the injection.
+
+    ``outage_ms``: the longest time without a usable answer. ``gone_ms``: when a dead address was last handed out; None:
+    never, or there is none. ``back_ms``: when it was handed out again, counted from the undo. ``before``, ``during``,
+    ``after``: the addresses in the last answer of each part. ``failures``: what else came than a usable answer.
+    """
+
+    name: str
+    cloud: str
+    client: str
+    server: str
+    asked: int
+    failed: int
+    outage_ms: float
+    gone_ms: float | None
+    gone_limit_ms: float | None
+    back_ms: float | None
+    changed: int
+    before: tuple[str, ...]
+    during: tuple[str, ...]
+    after: tuple[str, ...]
+    failures: dict[str, int]
+    verdict: Literal["passed", "missed", "inconclusive"]
+
+
+class RequestsResult(Struct, frozen=True):
+    """HTTP requests to one name from one client. ``failed_after``: of those that failed, how many began when no dead
+    address was handed out any more; None: there is no such address. ``stretch_ms``: the longest time in which every
+    request that began failed.
+    ``last_failure_ms``: when the last one that failed began, from the injection. ``slowest_ms``: of those answered.
+    ``before``, ``during``, ``after``: cloud → how many it answered."""
+
+    name: str
+    client: str
+    cloud: str
+    sent: int
+    failed: int
+    failed_after: int | None
+    stretch_ms: float
+    last_failure_ms: float | None
+    slowest_ms: float
+    failures: dict[str, int]
+    before: dict[str, int]
+    during: dict[str, int]
+    after: dict[str, int]
+    verdict: Literal["passed", "missed", "inconclusive"]
+
+
+class ControlResult(Struct, frozen=True):
+    """What the controllers said. Cluster → who led it before and at the end; cluster → after how many milliseconds
+    another led it (None: none did). ``holds``: service → the reason of its hold during the fault; ``holds_left``: of
+    those that were there at the end."""
+
+    led_before: dict[str, str]
+    led_after: dict[str, str]
+    led_again_ms: dict[str, float | None]
+    holds: dict[str, str]
+    holds_left: dict[str, str]
+
+
 class DrillResult(Struct, frozen=True):
     """The whole. Keys may be added, none renamed. ``worst_ms`` and ``median_ms`` (of the flows that were
     interrupted) are by direction."""
@@ -94,4 +155,8 @@ class DrillResult(Struct, frozen=True):
     hint: str = ""
     notes: tuple[str, ...] = ()
     options: dict[str, str] = {}
-    """The drill's own, as they were chosen in the end: provider, gateway, peer, signal, agents."""
+    """The drill's own, as they were chosen in the end: provider, signal, vm, ..."""
+    names: tuple[NameResult, ...] = ()
+    requests: tuple[RequestsResult, ...] = ()
+    control: ControlResult | None = None
+    names_probe: ProbeResult | None = None

@@ -12,10 +12,10 @@ from netctl.drill.acts.shell import Acts, Failed
 from netctl.drill.decide import Course, Effect, Event, Outcome, Phase
 from netctl.drill.experiments import Drill, Options
 from netctl.drill.folder.io import save_result
-from netctl.drill.judge import judge
 from netctl.drill.report import Run, result
 from netctl.drill.results import DrillResult
 from netctl.drill.site import Site
+from netctl.drill.verdict import Seen, judge_all
 from netctl.model.errors import NetctlError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -130,8 +130,9 @@ class Runner:
         judgement = None
         moments = acts.moments
         measured = self._course.outcome in {Outcome.MEASURED, Outcome.UNSETTLED}
-        if measured and moments is not None and acts.experiment is not None and acts.report is not None:
-            judgement = judge(acts.experiment, acts.measured, moments, acts.report)
+        if measured and moments is not None and acts.experiment is not None:
+            seen = Seen(acts.measured, acts.report, acts.names_report, acts.glances)
+            judgement = judge_all(acts.experiment, moments, seen)
         run = Run(
             self._id,
             self._drill.name,

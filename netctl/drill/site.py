@@ -34,5 +34,8 @@ class Site(Protocol):
     def unsteady(self) -> list[str]:
         """What is not as it should be, in words; empty: steady."""
 
+    def controllers(self) -> dict[str, dict[str, Any] | None]:
+        """Controller → the body of its status; None when it does not answer at once."""
+
     def popen(self, node: str | None, argv: Sequence[str], **kwargs: Any) -> subprocess.Popen[bytes]:
         """A program in the lab's namespaces (None: in no particular node)."""

@@ -10,7 +10,8 @@ Rules of this room:
 - two guardians never work at once: each holds the folder's ``guardian.lock`` while it lives. One that is stopped, or
   takes longer than it may, is killed by the next, which undoes in its place.
 
-How the pieces live together: ``faults`` are the data; ``journal`` is the document on disk; ``guardian`` is the table
-that decides, pure; ``lock`` lets one guardian at a time work; ``qdisc`` is the codec for
-cutting links; ``io`` does it to kernel, processes and agents; ``shell`` is the guardian's loop.
+How the pieces live together: ``faults`` are the data; ``journal`` is the document on disk (twice, when it keeps what
+could be found nowhere else); ``guardian`` is the table that decides, pure; ``lock`` lets one guardian at a time work;
+``qdisc`` is the codec for cutting links; ``io`` does it to kernel, processes and agents, with ``held`` (programs that
+stay down) and ``registry`` (an etcd's keys); ``shell`` is the guardian's loop.
 """

@@ -53,7 +53,33 @@ class BgpReset(Struct, frozen=True, tag="bgp_reset"):
         return f"reset BGP {self.gateway} - {self.peer}"
 
 
-Fault = LinkCut | ProcessKill | BgpReset
+class ProcessHold(Struct, frozen=True, tag="process_hold"):
+    """Kill -9 a program of the lab and keep it down: as long as ``file`` is there, the lab's init does not start it
+    again. The file holds the drill's id, and is taken away by that id alone."""
+
+    node: str
+    name: str
+    pid: int
+    started: int
+    file: str
+
+    def __str__(self) -> str:
+        return f"kill -9 {self.name} on {self.node} (pid {self.pid}) and keep it down"
+
+
+class RegistryWipe(Struct, frozen=True, tag="registry_wipe"):
+    """Delete every key below ``prefix`` from an etcd, in one revision. ``netns`` is where its client URL can be
+    reached, ``endpoint`` is HOST:PORT."""
+
+    netns: str | None
+    endpoint: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"delete every key below {self.prefix} from the registry {self.endpoint}"
+
+
+Fault = LinkCut | ProcessKill | BgpReset | ProcessHold | RegistryWipe
 
 
 class Qdisc(Struct, frozen=True):
@@ -64,7 +90,25 @@ class Qdisc(Struct, frozen=True):
     options: bytes | None
 
 
-class LinksBefore(Struct, frozen=True):
+class LinksBefore(Struct, frozen=True, tag="links"):
     """One qdisc for each end of a LinkCut, in its order."""
 
     qdiscs: tuple[Qdisc, ...]
+
+
+class RegistryKey(Struct, frozen=True):
+    """A key as it was; ``lease`` 0: it had none."""
+
+    key: bytes
+    value: bytes
+    lease: int
+
+
+class RegistryBefore(Struct, frozen=True, tag="registry"):
+    """Every key below the prefix, as they were together at ``revision``."""
+
+    revision: int
+    keys: tuple[RegistryKey, ...]
+
+
+Before = LinksBefore | RegistryBefore | None

@@ -10,7 +10,21 @@ from contextlib import closing
 from pathlib import Path
 
 from netctl.fault import qdisc
-from netctl.fault.faults import BgpReset, Fault, LinkCut, LinkEnd, LinksBefore, ProcessKill, Qdisc
+from netctl.fault.faults import (
+    Before,
+    BgpReset,
+    Fault,
+    LinkCut,
+    LinkEnd,
+    LinksBefore,
+    ProcessHold,
+    ProcessKill,
+    Qdisc,
+    RegistryBefore,
+    RegistryWipe,
+)
+from netctl.fault.held import io as held
+from netctl.fault.registry import io as registry
 from netctl.ipc.frames import FrameReader, encode
 from netctl.ipc.messages import Hello, Reply, Request
 from netctl.model.errors import EnvironmentLackError, PeerError
@@ -24,14 +38,22 @@ _NAMESPACES = Path("/run/netns")
 _VERIFY_WITHIN_S = 2.0
 
 
-def capture(fault: Fault) -> LinksBefore | None:
-    """What is there before ``fault``. Raises NetctlError when it cannot be put back or is not there."""
-    if not isinstance(fault, LinkCut):
-        return None
-    return LinksBefore(tuple(_capture_end(end) for end in fault.ends))
+def capture(fault: Fault, identifier: str) -> Before:
+    """What is there before ``fault``. Raises NetctlError when it cannot be put back or is not there.
+
+    ``identifier``: of the drill.
+    """
+    match fault:
+        case LinkCut():
+            return LinksBefore(tuple(_capture_end(end) for end in fault.ends))
+        case RegistryWipe():
+            return registry.capture(fault)
+        case ProcessHold():
+            held.check_free(fault, identifier)
+    return None
 
 
-def inject(fault: Fault) -> None:
+def inject(fault: Fault, identifier: str, before: Before) -> None:
     """Let it happen, and see that it has. Raises NetctlError or OSError."""
     match fault:
         case LinkCut():
@@ -40,24 +62,39 @@ def inject(fault: Fault) -> None:
             _kill(fault)
         case BgpReset():
             _reset(fault)
+        case ProcessHold():
+            held.hold(fault, identifier)
+            who = f"{fault.name} on {fault.node}"
+            _kill(ProcessKill(who, fault.pid, fault.started, "KILL"))
+        case RegistryWipe():
+            assert isinstance(before, RegistryBefore)
+            registry.wipe(fault, before)
 
 
-def undo(fault: Fault, before: LinksBefore | None) -> list[str]:
+def undo(fault: Fault, before: Before, identifier: str) -> list[str]:
     """Take it back as far as it is there; what could not be, in words (empty: nothing of it is left)."""
     match fault:
         case LinkCut():
-            known = before.qdiscs if before is not None else (Qdisc("noqueue", 0, None),) * len(fault.ends)
-            problems = []
-            for end, qdisc_before in zip(fault.ends, known, strict=True):
-                try:
-                    _mend_end(end, qdisc_before)
-                except (OSError, EnvironmentLackError) as error:
-                    problems.append(f"{end}: {error}")
-            return problems
+            return _mend(fault, before)
         case ProcessKill():
             return _continue(ProcessId(fault.pid, fault.started), fault.name)
         case BgpReset():
             return []
+        case ProcessHold():
+            return held.release(fault, identifier)
+        case RegistryWipe():
+            return registry.put_back(fault, before) if isinstance(before, RegistryBefore) else []
+
+
+def _mend(fault: LinkCut, before: Before) -> list[str]:
+    known = before.qdiscs if isinstance(before, LinksBefore) else (Qdisc("noqueue", 0, None),) * len(fault.ends)
+    problems = []
+    for end, qdisc_before in zip(fault.ends, known, strict=True):
+        try:
+            _mend_end(end, qdisc_before)
+        except (OSError, EnvironmentLackError) as error:
+            problems.append(f"{end}: {error}")
+    return problems
 
 
 def sweep() -> list[str]:

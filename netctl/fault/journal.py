@@ -7,7 +7,7 @@ import zlib
 import msgspec
 from msgspec import Struct
 
-from netctl.fault.faults import Fault, LinksBefore
+from netctl.fault.faults import Before, Fault, RegistryBefore
 
 
 class Journal(Struct, frozen=True):
@@ -24,7 +24,7 @@ class Journal(Struct, frozen=True):
     deadline_ns: int
     created_wall: float
     faults: tuple[Fault, ...]
-    before: tuple[LinksBefore | None, ...] = ()
+    before: tuple[Before, ...] = ()
     open: bool = True
     closed_by: str = ""
 
@@ -52,6 +52,13 @@ def decode(data: bytes) -> Journal:
 
 
 SUFFIX = ".journal"
+SAVED = ".saved"
+"""A second copy, of a journal that keeps what could be found nowhere else."""
+
+
+def keeps_content(journal: Journal) -> bool:
+    """Whether the undo needs what only the journal knows."""
+    return journal.open and any(isinstance(before, RegistryBefore) for before in journal.before)
 
 
 def document_name(identifier: str) -> str:

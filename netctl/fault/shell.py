@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from netctl.fault import io, journal
 from netctl.fault.guardian import Effect, Event, Guardian, State
+from netctl.fault.held import io as held
 from netctl.fault.lock.io import take
 from netctl.model.clock import SECOND
 from netctl.model.errors import NetctlError
@@ -55,7 +57,7 @@ class GuardianShell:
 
     def prepare(self) -> None:
         """Capture what is there and have it on disk. Raises NetctlError."""
-        before = tuple(io.capture(fault) for fault in self._journal.faults)
+        before = tuple(io.capture(fault, self._journal.id) for fault in self._journal.faults)
         self._save(msgspec.structs.replace(self._journal, before=before))
         self._say(Said("ready"))
 
@@ -120,8 +122,8 @@ class GuardianShell:
     def _inject(self) -> Event | None:
         from_ns = time.monotonic_ns()
         try:
-            for fault in self._journal.faults:
-                io.inject(fault)
+            for fault, known in zip(self._journal.faults, self._journal.before, strict=True):
+                io.inject(fault, self._journal.id, known)
         except (OSError, NetctlError) as error:
             self._say(Said("inject_failed", from_ns, time.monotonic_ns(), problems=(str(error),)))
             return Event.INJECT_FAILED
@@ -130,10 +132,7 @@ class GuardianShell:
 
     def _undo(self, guardian: Guardian) -> Event:
         from_ns = time.monotonic_ns()
-        before = self._journal.before or (None,) * len(self._journal.faults)
-        problems: list[str] = []
-        for fault, known in reversed(list(zip(self._journal.faults, before, strict=True))):
-            problems += io.undo(fault, known)
+        problems = _take_back(self._journal)
         to_ns = time.monotonic_ns()
         if problems:
             self._say(Said("undo_failed", from_ns, to_ns, guardian.cause, tuple(problems)))
@@ -151,7 +150,21 @@ class GuardianShell:
 
     def _save(self, changed: journal.Journal) -> None:
         self._journal = changed
+        copy = changed.id + journal.SAVED
+        if journal.keeps_content(changed):
+            self._store.write(copy, journal.encode(changed))
         self._store.write(self._name, journal.encode(changed))
+        if not changed.open:
+            self._store.delete(copy)
+
+
+def _take_back(document: journal.Journal) -> list[str]:
+    """In the reverse order; what could not be taken back, in words."""
+    before = document.before or (None,) * len(document.faults)
+    problems: list[str] = []
+    for fault, known in reversed(list(zip(document.faults, before, strict=True))):
+        problems += io.undo(fault, known, document.id)
+    return problems
 
 
 def recover_damaged(path: Path, say: Callable[[Said], None]) -> int:
@@ -165,6 +178,15 @@ def recover_damaged(path: Path, say: Callable[[Said], None]) -> int:
         if not path.exists():
             return 0  # another one was quicker
         found = [f"mended {end}" for end in io.sweep()] + [f"continued {who}" for who in io.continue_stopped()]
+        found += [f"let {who} start" for who in held.sweep(path.parent.parent / "held", path.stem)]
+        copy = path.with_suffix(journal.SAVED)
+        with contextlib.suppress(OSError, journal.DamagedJournalError):
+            document = journal.decode(copy.read_bytes())
+            if problems := _take_back(document):
+                say(Said("undo_failed", from_ns, time.monotonic_ns(), "damaged", tuple(problems)))
+                return 5
+            found += [f"took back: {fault}" for fault in document.faults]
+            copy.unlink(missing_ok=True)
         path.replace(path.with_suffix(".damaged"))
     except (OSError, NetctlError) as error:
         say(Said("undo_failed", from_ns, time.monotonic_ns(), "damaged", (str(error),)))

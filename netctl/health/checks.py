@@ -10,8 +10,11 @@ from netctl.model.gateway import CheckSettings
 class Checks(Protocol):
     """Performs health checks."""
 
-    async def probe(self, settings: CheckSettings) -> tuple[bool, str]:
-        """One run: whether it passed, and in words what happened. Never raises; ends within ``timeout_ms``."""
+    async def probe(self, settings: CheckSettings) -> tuple[bool | None, str]:
+        """One run: whether it passed, and in words what happened. Never raises; ends within ``timeout_ms``.
+
+        None: it could not take place here (no descriptor is free, say), which says nothing about the target.
+        """
 
 
 class Verdict:
@@ -26,9 +29,11 @@ class Verdict:
         self.detail = "has not run yet"
         """What the last run said."""
 
-    def ran(self, *, passed: bool, detail: str) -> bool:
-        """Take the outcome of one run; returns whether the verdict changed."""
+    def ran(self, *, passed: bool | None, detail: str) -> bool:
+        """Take the outcome of one run; returns whether the verdict changed. None: it did not take place."""
         self.detail = detail
+        if passed is None:
+            return False
         if passed:
             self.streak = max(self.streak, 0) + 1
             verdict = True if self.streak >= self._rise else self.passing

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from netctl.ipc.frames import FrameReader, encode
-from netctl.ipc.messages import VERSION, Hello, Message
-from netctl.model.errors import EnvironmentLackError, PeerError
+from netctl.ipc.messages import VERSION, Hello, Message, Reply, Request
+from netctl.model.errors import EnvironmentLackError, NetctlError, PeerError
 from netctl.model.ports import Listener, Stream, Streams
 
 _READ_SIZE = 256 * 1024
@@ -220,13 +220,41 @@ async def connect(streams: Streams, path: str, hello: Hello) -> Connection:
     return await Connection.open(await streams.connect(path), hello)
 
 
+async def ask(path: str, request: Request, program: str, within_s: float = 5.0) -> Reply:
+    """Ask the ``program`` (agent, controller, checker) that listens at a unix socket's path.
+
+    Raises EnvironmentLackError when none answers, NetctlError with its words when it refuses.
+    """
+    start = f"netctl {program} run --config FILE"
+    try:
+        async with asyncio.timeout(within_s):
+            connection = await connect(UnixStreams(), path, Hello("cli", "", os.getpid()))
+            await connection.send(request)
+            answer = await connection.receive()
+            connection.close()
+    except TimeoutError:
+        what = f"the {program} at {path} does not answer within {within_s:g} s"
+        raise EnvironmentLackError(what, "is it stopped? see its log") from None
+    except (ConnectionError, PeerError) as error:
+        why = str(getattr(error, "strerror", None) or error).removeprefix(f"{path}: ")
+        raise EnvironmentLackError(f"no {program} answers at {path}: {why}", start) from None
+    if not isinstance(answer, Reply):
+        raise EnvironmentLackError(f"the {program} at {path} left without an answer", "see its log")
+    if answer.error:
+        failure = NetctlError(answer.error, answer.hint)
+        failure.exit_code = int(answer.body.get("exit_code", 1))
+        raise failure
+    return answer
+
+
 class Server:
     """A listening socket whose clients speak netctl; ``refused`` counts by reason those who did not."""
 
     def __init__(self) -> None:
         self.refused: Counter[str] = Counter()
         self._listener: Listener | None = None
-        self._clients: set[Connection] = set()
+        self._clients: dict[Connection, None] = {}
+        """In order: they are closed in the order in which they came."""
 
     async def start(
         self, streams: Streams, path: str, hello: Hello, on_client: Callable[[Connection], Awaitable[None]]
@@ -239,13 +267,13 @@ class Server:
                 return
             except ConnectionError:
                 return
-            self._clients.add(connection)
+            self._clients[connection] = None
             try:
                 await on_client(connection)
             except PeerError as error:
                 self.refused[error.reason] += 1
             finally:
-                self._clients.discard(connection)
+                self._clients.pop(connection, None)
                 connection.close()
 
         self._listener = await streams.listen(path, connected)

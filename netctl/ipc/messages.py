@@ -18,9 +18,9 @@ class Hello(Struct, tag="hello", frozen=True):
     """First message each way."""
 
     program: str
-    """``speaker``, ``liveness``, ``agent`` or ``cli``."""
+    """``speaker``, ``liveness``, ``agent``, ``controller``, ``checker`` or ``cli``."""
     name: str
-    """The peer's name for a speaker, else the gateway's."""
+    """The peer's name for a speaker, the identity of a controller, the name of a checker, else the gateway's."""
     pid: int
     version: int = VERSION
     alive_s: int = 0
@@ -184,11 +184,69 @@ class Counters(Struct, tag="counters", frozen=True):
     values: dict[str, float]
 
 
-# --- command line ↔ agent ------------------------------------------------------------------------------------------
+# --- controller → checker -------------------------------------------------------------------------------------------
+
+
+class CheckTarget(Struct, frozen=True):
+    """One instance to check: exactly one of ``http`` (URL, 200-399 passes) and ``tcp`` (``HOST:PORT``, connects)."""
+
+    service: str
+    instance: str
+    tcp: str | None = None
+    http: str | None = None
+    interval_ms: int = 300
+    timeout_ms: int = 250
+    rise: int = 2
+    fall: int = 2
+
+
+class CheckTargets(Struct, tag="check_targets", frozen=True):
+    """What to check. ``full``: these and no others; else these are added or changed, and ``removed`` are forgotten.
+
+    ``cloud`` is the one the controller means; a checker of another cloud refuses the whole.
+    """
+
+    cloud: str
+    targets: tuple[CheckTarget, ...]
+    removed: tuple[tuple[str, str], ...] = ()
+    """(service, instance)."""
+    full: bool = False
+
+
+# --- checker → controller -------------------------------------------------------------------------------------------
+
+
+class CheckerCloud(Struct, tag="checker_cloud", frozen=True):
+    """First message of a checker after Hello: whose instances it can check."""
+
+    cloud: str
+
+
+class Verdict(Struct, frozen=True):
+    """The outcome of an instance's checks; ``passing`` is never sent before rise or fall was reached. ``for_target``
+    is the address and port (``10.1.0.5:80``) it was found at, so that it is not taken for another one's."""
+
+    service: str
+    instance: str
+    passing: bool
+    for_target: str
+    detail: str = ""
+
+
+class Verdicts(Struct, tag="verdicts", frozen=True):
+    """After CheckTargets with ``full`` all that are known of them, then each change. Empty: a sign of life, which a
+    checker gives each second (``Hello.alive_s``)."""
+
+    verdicts: tuple[Verdict, ...]
+
+
+# --- command line ↔ agent, controller, checker ----------------------------------------------------------------------
 
 
 class Request(Struct, tag="request", frozen=True):
-    """One question to the agent: ``status``, ``explain`` (a prefix or address), ``reset`` (a peer), ``stop``."""
+    """One question. To the agent: ``status``, ``explain`` (a prefix or address), ``reset`` (a peer), ``stop``; to the
+    controller: ``status``, ``explain`` (a service), ``holds``, ``approve`` (a hold's id); to the checker: ``status``.
+    All know ``metrics``."""
 
     verb: str
     argument: str = ""
@@ -216,6 +274,9 @@ Message = (
     | MemberPointed
     | Armed
     | Counters
+    | CheckTargets
+    | CheckerCloud
+    | Verdicts
     | Request
     | Reply
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,37 @@ class Lab:
 
 def lab_agent_sockets() -> list[tuple[str, Path]]:
     """(label, path of agent.sock) of every gateway of every lab of this user that is up; label is LAB/GATEWAY."""
-    found = []
+    return [
+        (f"{lab.name}/{node.name}", lab.agent_socket(node.name))
+        for lab in _labs()
+        for node in lab.topology.with_role("gateway")
+    ]
+
+
+def lab_controller_sockets() -> list[tuple[str, Path]]:
+    """(label, path of controller.sock) of every controller of every lab that is up; label is LAB/NAME (``c1``)."""
+    return [
+        (f"{lab.name}/{process.name}", lab.state_dir / "run" / f"{process.node}-{process.name}" / "controller.sock")
+        for lab in _labs()
+        for process in lab.plan.processes
+        if process.role == "controller"
+    ]
+
+
+def lab_checker_sockets() -> list[tuple[str, Path]]:
+    """(label, path of checker.sock) of every checker of every lab that is up; label is LAB/CLOUD-checker."""
+    names = [
+        (lab, f"{lab.topology.node(process.node).cloud}-checker")
+        for lab in _labs()
+        for process in lab.plan.processes
+        if process.role == "checker"
+    ]
+    return [(f"{lab.name}/{name}", lab.state_dir / "run" / name / "checker.sock") for lab, name in names]
+
+
+def _labs() -> Iterator[Lab]:
     for name in paths.names():
         try:
-            lab = Lab.open(name)
+            yield Lab.open(name)
         except (EnvironmentLackError, UsageError):
             continue
-        found += [(f"{name}/{node.name}", lab.agent_socket(node.name)) for node in lab.topology.with_role("gateway")]
-    return found

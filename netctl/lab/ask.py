@@ -17,8 +17,8 @@ from netctl.model.errors import PeerError
 _WITHIN_S = 2.0
 
 
-def agent_status(path: Path) -> dict[str, Any] | None:
-    """The body of the agent's answer to ``status`` (see netctl.agent.views); None when it does not answer."""
+def program_status(path: Path) -> dict[str, Any] | None:
+    """The body of an agent's or controller's answer to ``status``; None when it does not answer."""
     heard = listen(path, lambda message: isinstance(message, Reply), question=Request("status"))
     return next((message.body for message in heard if isinstance(message, Reply)), None)
 

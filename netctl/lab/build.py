@@ -70,7 +70,7 @@ def build_network(topology: Topology, still_wanted: Callable[[], None]) -> None:
         for node in topology.nodes:
             ns.unshare(ns.NEWNET)
             inside[node.name] = _keep_namespace(node.name)
-            _write_sysctls(NODE_SYSCTLS | ({} if node.role == "vm" else ROUTER_SYSCTLS))
+            _write_sysctls(NODE_SYSCTLS | ({} if node.leaf else ROUTER_SYSCTLS))
             still_wanted()
         setns(home, ns.NEWNET)
         with IPRoute() as route:
@@ -111,7 +111,7 @@ def _configure(route: Any, topology: Topology, name: str) -> None:
         address, _, length = own.address.partition("/")
         route.addr("add", index=_index(own.interface), address=address, prefixlen=int(length))
         _up(route, own.interface)
-    if topology.node(name).role == "vm" and ends:
+    if topology.node(name).leaf and ends:
         gateway: LinkEnd = ends[0][1]
         route.route("add", dst="0.0.0.0/0", gateway=gateway.ip)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from netctl.bgp.render import Neighbour, Router, render_bird, render_frr
 from netctl.lab.plan import LabPlan, ProcessPlan
-from netctl.lab.topology import Daemon, Node, Topology, with_bfd
+from netctl.lab.topology import ZONE, Daemon, Node, Role, Topology, with_bfd
 from netctl.model.errors import EnvironmentLackError
 from netctl.model.gateway import BfdSettings
 from netctl.model.prefix import format_prefix, parse_prefix
@@ -21,6 +21,7 @@ from netctl.model.prefix import format_prefix, parse_prefix
 FRR_DIR = Path("/usr/lib/frr")
 PAGE_PORT = 80
 RESOLV_CONF = "# No resolver can be reached from a node, so that each question fails at once.\nnameserver 127.0.0.1\n"
+_RESOLVING: tuple[Role, ...] = ("vm", "pod", "ingress", "mgmt")
 _PACKAGES = {"bird": "bird2", "frr": "frr"}
 
 
@@ -34,7 +35,7 @@ class Providers(StrEnum):
 
 
 def plan_lab(name: str, state_dir: Path, topology: Topology, providers: Providers) -> tuple[LabPlan, dict[str, str]]:
-    """Everything that is to be run, and the files it reads (by path under STATE).
+    """Everything of the routing half that is to be run, and the files it reads (by path under STATE).
 
     Raises EnvironmentLackError naming the Debian package of a daemon that was asked for and is not there.
     """
@@ -44,6 +45,7 @@ def plan_lab(name: str, state_dir: Path, topology: Topology, providers: Provider
     for node in chosen.nodes:
         writer.add(node)
     writer.files |= {"etc/hosts": hosts_file(chosen, os.uname().nodename), "etc/resolv.conf": RESOLV_CONF}
+    writer.files |= resolv_files(chosen)
     plan = LabPlan(
         name, str(state_dir), chosen, tuple(writer.processes), tuple(notes), not privileged(), tuple(writer.owners)
     )
@@ -127,7 +129,7 @@ class _Writer:
             self._bird(node)
         elif node.daemon == "frr":
             self._frr(node)
-        else:
+        elif node.daemon == "embedded":
             path = self._file(f"{node.name}.json", embedded_file(self.topology, node))
             self._process(node, "embedded", "embedded", [sys.executable, "-m", "netctl.lab.embedded", path])
 
@@ -145,9 +147,9 @@ class _Writer:
             argv = [str(FRR_DIR / daemon), "-u", "frr", "-g", "frr", "-f", path]
             argv += ["--vty_socket", run, "-z", zserv, "-i", f"{run}/{daemon}.pid"]
             argv += ["--bfdctl", f"{run}/bfdd.sock"] if daemon == "bfdd" else []
-            self._process(node, daemon, daemon, argv, None if daemon == "zebra" else zserv)
+            self._process(node, daemon, daemon, argv, *([] if daemon == "zebra" else [zserv]))
 
-    def _process(self, node: Node, name: str, role: str, argv: list[str], waits_for: str | None = None) -> None:
+    def _process(self, node: Node, name: str, role: str, argv: list[str], *waits_for: str) -> None:
         log = str(self.state_dir / "log" / node.name / f"{name}.log")
         self.processes.append(ProcessPlan(node.name, name, role, tuple(argv), log, waits_for))
 
@@ -161,6 +163,16 @@ def hosts_file(topology: Topology, machine: str) -> str:
     lines = [f"127.0.0.1 localhost {machine}"]
     lines += [f"{own.ip} {node.name}" for node in topology.nodes for own, _ in topology.ends(node.name)]
     return "\n".join(lines) + "\n"
+
+
+def resolv_files(topology: Topology) -> dict[str, str]:
+    """/etc/resolv.conf of each node in a cloud with a name server: that, and a second try after a second."""
+    servers = {node.cloud: topology.address(node.name) for node in topology.with_role("dns")}
+    return {
+        f"etc/resolv/{node.name}": f"search {ZONE}\nnameserver {servers[node.cloud]}\noptions timeout:1 attempts:2\n"
+        for node in topology.with_role(*_RESOLVING)
+        if node.cloud in servers
+    }
 
 
 def gateway_file(topology: Topology, node: Node) -> str:
@@ -199,7 +211,7 @@ def gateway_file(topology: Topology, node: Node) -> str:
 def router_of(topology: Topology, node: Node) -> Router:
     """What the kits' templates need to know of a provider or fabric router.
 
-    A fabric router announces the networks of its VMs; a provider only passes on.
+    A fabric router announces the networks of the machines at it; a provider only passes on.
     """
     bfd = BfdSettings(topology.bfd_interval_ms, topology.bfd_multiplier)
     found = topology.neighbours(node.name)
@@ -218,7 +230,7 @@ def router_of(topology: Topology, node: Node) -> Router:
     networks = tuple(
         parse_prefix(str(IPv4Interface(own.address).network))
         for own, theirs in topology.ends(node.name)
-        if topology.node(theirs.node).role == "vm"
+        if topology.node(theirs.node).leaf
     )
     return Router(node.name, node.asn, found[0].own.ip, neighbours, networks)
 

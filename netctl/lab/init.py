@@ -4,6 +4,7 @@ Two stages. The first makes the namespaces, forks, and writes the child's pid wh
 second, process 1 of the new PID namespace, builds the network, then keeps the programs running and reaps orphans.
 LOCK_FD is the locked lock file: as long as this process lives, the lab counts as being there. UP_FD is one end of a
 socket pair with ``lab up``: progress goes out as lines of JSON; its end before the word ``stay`` ends this process.
+A plan.json that was replaced meanwhile (SIGHUP, or within two seconds) brings more programs: the lab grows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import NoReturn
 import msgspec
 
 from netctl.lab import build, namespaces
-from netctl.lab.overdue import overdue
+from netctl.lab.overdue import overdue, stale_holds
+from netctl.lab.paths import held_file
 from netctl.lab.plan import LabPlan, ProcessPlan, read_plan
 from netctl.lab.supervisor import Supervisor
 
@@ -91,6 +93,15 @@ def _note(line: str) -> None:
         sys.stderr.flush()
 
 
+def _version(path: Path) -> tuple[int, int]:
+    """Differs when the file was replaced; (0, 0): it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns
+
+
 def _second_stage(plan: LabPlan, up: socket.socket) -> NoReturn:
     os.setsid()
     os.chdir("/")
@@ -117,6 +128,7 @@ class Init:
         self._records = b""
         self._undoers: dict[int, tuple[Path, float]] = {}
         """Who takes back an overdue fault now: pid → journal, since when."""
+        self._plan_seen = _version(plan.path)
 
     def run(self) -> None:
         """Never returns: exits when told to, or when ``lab up`` ends before it said ``stay``."""
@@ -124,12 +136,13 @@ class Init:
         self._up.setblocking(False)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for awaited in (signal.SIGCHLD, signal.SIGHUP):
+            signal.signal(awaited, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
         os.environ["XDG_STATE_HOME"] = (
             f"{self._state_dir}/log"  # what a program writes when it breaks goes with the lab
         )
-        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        for ignored in (signal.SIGINT, signal.SIGPIPE):
             signal.signal(ignored, signal.SIG_IGN)
         while namespaces.read_init(self._state_dir) is None:  # the first stage is about to write it
             self._still_wanted()
@@ -168,7 +181,8 @@ class Init:
         self._up = None
 
     def _supervise(self, wake_read: int) -> NoReturn:
-        supervisor = Supervisor(self._plan.processes, lambda path: Path(path).exists(), time.monotonic())
+        shutil.rmtree(self._state_dir / "run" / "held", ignore_errors=True)  # of a lab before this one
+        supervisor = Supervisor(self._plan.processes, os.path.exists, time.monotonic(), self._held)
         selector = selectors.DefaultSelector()
         selector.register(wake_read, selectors.EVENT_READ)
         if self._up is not None:
@@ -188,19 +202,35 @@ class Init:
                     if self._up is None and listened is not None:
                         selector.unregister(key.fileobj)
             self._reap(supervisor)
+            self._grow(supervisor)
             if time.monotonic() - looked_at > _HOUSEKEEPING_S:
                 looked_at = time.monotonic()
                 self._trim_logs()
                 self._end_overdue_faults()
 
+    def _held(self, plan: ProcessPlan) -> bool:
+        return held_file(self._state_dir / "run", plan.node, plan.name).exists()
+
+    def _grow(self, supervisor: Supervisor) -> None:
+        """Take over a plan that was replaced."""
+        seen = _version(self._plan.path)
+        if seen == self._plan_seen:
+            return
+        self._plan_seen = seen
+        plan = read_plan(self._state_dir)
+        if plan is not None:
+            self._plan = plan
+            supervisor.add(plan.processes, time.monotonic())
+
     def _start(self, supervisor: Supervisor, plan: ProcessPlan) -> None:
         log = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        argv = [*namespaces.as_node(self._state_dir, plan.node), *plan.argv] if plan.resolv else plan.argv
         try:
             namespaces.enter_node(plan.node)
             pid = os.posix_spawnp(
-                plan.argv[0],
-                plan.argv,
-                os.environ,
+                argv[0],
+                argv,
+                {**os.environ, **plan.env},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log, 1),
@@ -245,6 +275,9 @@ class Init:
 
     def _end_overdue_faults(self) -> None:
         """Every fault ends by itself: take back what its drill's guardian did not live to take back."""
+        for hold in stale_holds(self._state_dir / "run"):
+            _note(f"{hold}: its drill is over")
+            hold.unlink(missing_ok=True)
         for journal in overdue(self._state_dir / "run" / "drills", time.monotonic_ns()):
             if journal in (known for known, _ in self._undoers.values()):
                 continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -15,17 +14,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from netctl.lab import namespaces, paths
+from netctl.lab import growth, paths
 from netctl.lab.api import Lab
 from netctl.lab.daemons import Providers, plan_lab
-from netctl.lab.plan import LabPlan, read_plan
+from netctl.lab.ending import end_and_lock, undo
+from netctl.lab.plan import LabPlan, Only, read_plan
 from netctl.lab.removal import remove
+from netctl.lab.steady import wait_steady
 from netctl.lab.topology import PACKAGED, load_topology
 from netctl.model.errors import AbortedError, EnvironmentLackError, InterruptError, NetctlError, RefusedError
 
 Progress = Callable[[str], None]
 _STEPS = {"network": "namespaces and links", "programs": "programs"}
-_DOWN_WITHIN_S = 30.0
 
 
 class NamespacesRefusedError(EnvironmentLackError):
@@ -34,10 +34,12 @@ class NamespacesRefusedError(EnvironmentLackError):
 
 @dataclass(frozen=True, slots=True)
 class UpResult:
-    """``built`` is False when the lab was up already. ``notes``: what differs from the topology and why."""
+    """``built`` is False when the lab was up already, ``grown``: but its names half was not. ``notes``: what differs
+    from the topology and why."""
 
     lab: Lab
     built: bool
+    grown: bool
     seconds: float
     notes: tuple[str, ...]
 
@@ -48,36 +50,45 @@ def up(
     *,
     topology: Path = PACKAGED,
     providers: Providers = Providers.auto,
-    within_s: float = 60.0,
+    only: Only = Only.all,
+    within_s: float = 120.0,
 ) -> UpResult:
-    """Bring a lab up and wait until it is steady.
+    """Bring a lab up, or the rest of it, and wait until it is steady.
 
     Raises RefusedError when a lab of that name with another topology is up, EnvironmentLackError naming what the
     machine lacks, NetctlError when it did not become steady (it is left up then, to be looked into), InterruptError
-    when Ctrl-C was pressed before that: nothing is left then.
+    when Ctrl-C was pressed before that: nothing is left then of what was not up before.
     """
     began = time.monotonic()
     state_dir = paths.state_dir(name)
     plan, files = plan_lab(name, state_dir, load_topology(topology), providers)
+    names = only is Only.all and plan.topology.has_names
+    if names and not (state_dir / growth.READY).exists():
+        growth.require_parts()
     with _builder(state_dir, progress):
         lock = paths.try_lock(state_dir / "lock")
         if lock is None:
-            present = _already_up(state_dir, plan)
+            present = _already_up(state_dir, plan, providers)
             if present is not None:
-                return UpResult(present, False, time.monotonic() - began, present.plan.notes)
+                grown = names and not (state_dir / growth.READY).exists()
+                lab = growth.grow(present, progress, began + within_s) if grown else present
+                return UpResult(lab, False, grown, time.monotonic() - began, lab.plan.notes)
             progress(f"the lab {name!r} was left half-built: building it anew")
-            lock = _end_and_lock(state_dir)
+            lock = end_and_lock(state_dir)
         try:
+            if names:
+                plan, more = growth.add_names(plan)
+                files |= more
             _write_files(plan, files)
             lab = _build(plan, lock, progress, began + within_s)
         except KeyboardInterrupt:
             if not (state_dir / "ready").exists():
-                _undo(state_dir)
+                undo(state_dir)
                 raise InterruptError("interrupted; nothing is left") from None
             raise
         finally:
             os.close(lock)
-    return UpResult(lab, True, time.monotonic() - began, plan.notes)
+    return UpResult(lab, True, False, time.monotonic() - began, plan.notes)
 
 
 def down(name: str) -> bool:
@@ -89,7 +100,7 @@ def down(name: str) -> bool:
     if not state_dir.exists():
         return False
     try:
-        lock = _end_and_lock(state_dir)
+        lock = end_and_lock(state_dir)
     except FileNotFoundError:
         return True  # another ``down``, or the ``up`` that was interrupted, has removed it
     try:
@@ -99,12 +110,16 @@ def down(name: str) -> bool:
     return True
 
 
-def _already_up(state_dir: Path, wanted: LabPlan) -> Lab | None:
-    """The lab that is up; None when it never became ready. Raises RefusedError when it is another one."""
+def _already_up(state_dir: Path, wanted: LabPlan, providers: Providers) -> Lab | None:
+    """The lab that is up; None when it never became ready. Raises RefusedError when it is another one: with ``auto``
+    its daemons are right whatever they are."""
     plan = read_plan(state_dir)
     if plan is None or not (state_dir / "ready").exists():
         return None
-    if plan.topology.digest() != wanted.topology.digest():
+    topology = wanted.topology
+    if providers is Providers.auto:
+        topology = topology.with_daemons({node.name: node.daemon for node in plan.topology.nodes if node.daemon})
+    if plan.topology.digest() != topology.digest():
         raise RefusedError(
             f"the lab {plan.name!r} is up with another topology or other daemons",
             f"netctl lab down --name {plan.name}, or take another name for the new one",
@@ -132,58 +147,7 @@ def _builder(state_dir: Path, progress: Progress) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _end_and_lock(state_dir: Path) -> int:
-    """Kill the lab's init, wait until all of it is gone and nobody builds, and return the locked lock.
-
-    Raises FileNotFoundError when STATE was removed meanwhile.
-    """
-    killed: set[tuple[int, int]] = set()
-
-    def look() -> int | None:
-        init = namespaces.read_init(state_dir)
-        if init is not None and namespaces.started(f"/proc/{init[0]}") == init[1]:
-            # Its PID namespace ends with it: the kernel lets a process 1 go only when all the others are gone.
-            _kill(*init)
-            killed.add(init)
-            return None
-        return paths.try_lock(state_dir / "lock")
-
-    lock = paths.wait_until(look, _DOWN_WITHIN_S, 0.005)
-    if lock is None:
-        who = _lock_holder(state_dir / "lock")
-        raise EnvironmentLackError(
-            f"{state_dir.name}: process {who} holds this lab and does not let go" if who else f"{state_dir} is locked",
-            "a 'netctl lab up' that was stopped? Let it go on, or kill it",
-        )
-    return lock
-
-
-def _kill(pid: int, began: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        if namespaces.started(f"/proc/{pid}") == began:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    finally:
-        os.close(descriptor)
-
-
-def _lock_holder(path: Path) -> int | None:
-    inode = path.stat().st_ino
-    for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-        fields = line.split()
-        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
-            return int(fields[4])
-    return None
-
-
 def _build(plan: LabPlan, lock: int, progress: Progress, deadline: float) -> Lab:
-    from netctl.lab.steady import wait_steady
-
     state_dir = Path(plan.state_dir)
     ours, theirs = socket.socketpair()
     keep = False
@@ -193,11 +157,10 @@ def _build(plan: LabPlan, lock: int, progress: Progress, deadline: float) -> Lab
         _follow(ours, state_dir, progress)
         lab = Lab.open(plan.name)
         try:
-            wait_steady(lab, progress, deadline)
+            _wait_for_halves(lab, progress, deadline)
         except NetctlError:
             keep = True
             raise
-        (state_dir / "ready").touch()
         keep = True
         return lab
     finally:
@@ -207,22 +170,24 @@ def _build(plan: LabPlan, lock: int, progress: Progress, deadline: float) -> Lab
                 ours.sendall(b"stay\n")
         ours.close()
         if not keep:  # refused, interrupted: nothing is left
-            _undo(state_dir)
+            undo(state_dir)
 
 
-def _undo(state_dir: Path) -> None:
-    """Take down what this process was building, once or twice; it holds the lock itself."""
-
-    def ended() -> bool | None:
-        init = namespaces.read_init(state_dir)
-        if init is None or namespaces.started(f"/proc/{init[0]}") != init[1]:
-            return True
-        _kill(*init)
-        return None
-
-    paths.wait_until(ended, _DOWN_WITHIN_S, 0.005)
-    with suppress(FileNotFoundError):
-        remove(state_dir)
+def _wait_for_halves(lab: Lab, progress: Progress, deadline: float) -> None:
+    """Wait until all of a lab is steady, and note it. Raises what ``wait_steady`` raises; what has gone well until then
+    is noted too, so that the next ``up`` goes on from there."""
+    wait_steady(lab, progress, deadline, "routing")
+    marks = ["ready"]
+    try:
+        if lab.plan.has_names:
+            wait_steady(lab, progress, deadline)
+            marks.append(growth.READY)
+    except KeyboardInterrupt:
+        marks = []
+        raise
+    finally:
+        for mark in marks:
+            (lab.state_dir / mark).touch()
 
 
 def _write_files(plan: LabPlan, files: dict[str, str]) -> None:
@@ -235,10 +200,7 @@ def _write_files(plan: LabPlan, files: dict[str, str]) -> None:
     for node in plan.topology.nodes:
         for folder in ("log", "run"):
             (state_dir / folder / node.name).mkdir(parents=True)
-    for name, text in files.items():
-        target = state_dir / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+    growth.write_files(plan, files)
     plan.write()
 
 

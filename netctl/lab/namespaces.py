@@ -132,7 +132,7 @@ def enter_lab(state_dir: Path, node: str | None) -> None:
         os.chdir("/")
     if node is not None:
         enter_node(node)
-        take_identity(node)
+        take_identity(state_dir, node)
 
 
 def enter_node(node: str) -> None:
@@ -142,8 +142,9 @@ def enter_node(node: str) -> None:
     os.close(descriptor)
 
 
-def take_identity(node: str) -> None:
-    """In namespaces of this process's own: the node's hostname, and its sockets where their clients look for them.
+def take_identity(state_dir: Path, node: str) -> None:
+    """In namespaces of this process's own: the node's hostname and name server, and its sockets where their clients
+    look for them.
 
     Raises OSError.
     """
@@ -153,6 +154,19 @@ def take_identity(node: str) -> None:
     for folder in SOCKET_DIRS:
         if folder.is_dir():  # not in a lab that another version of netctl has built
             mount(f"/run/netctl/{node}", str(folder), None, MS_BIND)
+    resolv = resolv_file(state_dir, node)
+    if resolv.exists() and Path("/etc/resolv.conf").exists():
+        mount(str(resolv), "/etc/resolv.conf", None, MS_BIND)
+
+
+def resolv_file(state_dir: Path, node: str) -> Path:
+    """The /etc/resolv.conf of a node that has one of its own."""
+    return state_dir / "etc" / "resolv" / node
+
+
+def as_node(state_dir: Path, node: str) -> list[str]:
+    """In front of a command line, inside the lab and in the node's network namespace: with the node's identity."""
+    return [sys.executable, "-I", "-S", __file__, str(state_dir), node, "identity"]
 
 
 def _environment() -> dict[str, str]:
@@ -206,8 +220,13 @@ def _run_child(argv: list[str]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """``STATE NODE -- COMMAND…``; NODE ``-`` is the lab's own network namespace."""
+    """``STATE NODE -- COMMAND…``; NODE ``-`` is the lab's own network namespace. ``identity`` instead of ``--``: from a
+    process that is there already; it becomes the command."""
     state_dir, node, command = Path(argv[0]), argv[1], argv[3:]
+    if argv[2] == "identity":
+        take_identity(state_dir, node)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the command would inherit that
+        os.execvp(command[0], command)  # noqa: S606
     try:
         enter_lab(state_dir, None if node == "-" else node)
     except ProcessLookupError as error:

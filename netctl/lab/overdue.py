@@ -1,4 +1,5 @@
-"""Faults whose limit is over and which nobody took back: the drill's runner and its guardian are dead or stopped."""
+"""Faults whose limit is over and which nobody took back: the drill's runner and its guardian are dead or stopped; and
+programs that are still held down for a drill that is over."""
 
 from __future__ import annotations
 
@@ -31,3 +32,17 @@ def overdue(folder: Path, now_ns: int) -> list[Path]:
         if journal.open and now_ns > journal.deadline_ns + GRACE_NS:
             late.append(path)
     return late
+
+
+def stale_holds(run: Path) -> list[Path]:
+    """The files that hold a program down (``run/held/NODE/NAME``, the drill's id in it) although the journal of that
+    drill is closed. One without such a journal was put there by hand: whoever did that removes it."""
+    stale = []
+    for path in sorted(run.glob("held/*/*")):
+        try:
+            journal = decode((run / "drills" / f"{path.read_text(encoding='utf-8').strip()}{SUFFIX}").read_bytes())
+        except (OSError, ValueError, DamagedJournalError):
+            continue
+        if not journal.open:
+            stale.append(path)
+    return stale

@@ -31,6 +31,8 @@ class _Page(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
+    """The base class's 5 are full in a moment on a busy machine; who is turned away tries again a second later."""
 
     def server_bind(self) -> None:
         """Without the base class's look-up of the host's name, which would ask a name server that is not there."""

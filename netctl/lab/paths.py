@@ -2,7 +2,8 @@
 
 STATE (``/run/netctl-lab/NAME`` as root) holds: ``lock`` (held by whoever builds, then by the lab's init, for as long
 as the lab lives), ``builder`` (held by ``lab up`` alone), ``init.pid``, ``plan.json``, ``processes.json``, ``ready``,
-``etc/`` (configurations), ``log/NODE/`` and ``run/`` (the lab's /run/netctl: one folder per node, with its sockets).
+``ready-names``, ``etc/`` (configurations), ``log/NODE/`` and ``run/`` (the lab's /run/netctl: one folder per node, with
+its sockets). As long as ``run/held/NODE/NAME`` is there, init does not start that program when it has ended.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ def state_dir(name: str) -> Path:
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name for a lab", "allowed: a-z, 0-9 and - between them, up to 24 characters")
     return state_root() / name
+
+
+def held_file(run: Path, node: str, name: str) -> Path:
+    """Keeps a program down; its content is the id of the drill that does. ``run``: STATE/run, /run/netctl inside."""
+    return run / "held" / node / name
 
 
 def make_state_dir(path: Path) -> None:

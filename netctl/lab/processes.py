@@ -22,9 +22,10 @@ _PYTHON_ROLES = (
 @dataclass(frozen=True, slots=True)
 class LabProcess:
     """A process of the lab. ``pid`` is as seen from outside, 0 when it does not run; ``started`` is field 22 of
-    /proc/PID/stat. ``role``: agent, speaker, relay, liveness, bird, zebra, bgpd, bfdd, embedded, page or other;
-    ``name`` tells those of a role on one node apart (``speaker-pa``). ``state``: running, stopped (by SIGSTOP),
-    restarting or waiting. ``restarts`` counts init's restarts.
+    /proc/PID/stat. ``role``: agent, speaker, relay, liveness, bird, zebra, bgpd, bfdd, embedded, page, those of
+    the names half (kube-apiserver, coredns, controller, …), or other; ``name`` tells those of a role on one node apart
+    (``speaker-pa``). ``state``: running, stopped (by SIGSTOP), restarting, waiting (``waits_for`` says for what), held
+    (down, by a drill) or done. ``restarts`` counts init's restarts.
     """
 
     node: str
@@ -34,6 +35,7 @@ class LabProcess:
     started: int
     state: str
     restarts: int
+    waits_for: str = ""
 
 
 def lab_processes(state_dir: Path, init_pid: int) -> list[LabProcess]:
@@ -49,7 +51,8 @@ def lab_processes(state_dir: Path, init_pid: int) -> list[LabProcess]:
         pid = seen.pop(record.pid, 0) if record.pid else 0
         state = _run_state(pid) if pid else record.state if record.state != "running" else "restarting"
         began = started(f"/proc/{pid}") if pid else None
-        found.append(LabProcess(record.node, record.name, record.role, pid, began or 0, state, record.restarts))
+        began, waits_for = began or 0, record.waits_for
+        found.append(LabProcess(record.node, record.name, record.role, pid, began, state, record.restarts, waits_for))
     others = (_describe(pid, nodes) for pid in seen.values())
     return sorted([*found, *(p for p in others if p is not None)], key=lambda p: (p.node, p.role, p.name, p.pid))
 

@@ -7,20 +7,26 @@ from typing import Any
 
 from netctl.lab import namespaces, paths
 from netctl.lab.api import Lab
+from netctl.lab.names_steady import names_rows
 from netctl.lab.plan import read_plan
 from netctl.lab.sessions import as_rows, lab_sessions
+from netctl.lab.topology import NAMES_ROLES
 
 
 def lab_status(lab: Lab) -> dict[str, Any]:
-    """Keys: name, state_dir, notes, ready; nodes [{node, role, cloud, daemon, asn, addresses, state}]; sessions
-    [{node, peer, protocol, state, detail, complete}]; processes [{node, name, role, pid, started, state, restarts}].
+    """Keys: name, state_dir, notes, ready, halves [routing, names]; nodes [{node, role, cloud, daemon, asn, addresses,
+    state}]; sessions [{node, peer, protocol, state, detail, complete}]; names: see ``names_rows``; processes [{node,
+    name, role, pid, started, state, restarts, waits_for}].
 
-    A node's state is ``up`` when all its programs run and all its sessions are up.
+    A node's state is ``up`` when all its programs run and all its sessions are up, ``idle`` when it is there for the
+    names half and that is not.
     """
+    names = lab.plan.has_names
     sessions = as_rows(lab_sessions(lab))
     processes = [asdict(process) for process in lab.processes()]
     troubled = {s["node"] for s in sessions if s["state"] != "up"}
-    troubled |= {p["node"] for p in processes if p["state"] != "running"}
+    troubled |= {p["node"] for p in processes if p["state"] not in {"running", "done"}}
+    idle = set() if names else {node.name for node in lab.topology.with_role(*NAMES_ROLES)}
     nodes = [
         {
             "node": node.name,
@@ -29,7 +35,7 @@ def lab_status(lab: Lab) -> dict[str, Any]:
             "daemon": node.daemon,
             "asn": node.asn or None,
             "addresses": [f"{own.interface} {own.address}" for own, _ in lab.topology.ends(node.name)],
-            "state": "degraded" if node.name in troubled else "up",
+            "state": "degraded" if node.name in troubled else "idle" if node.name in idle else "up",
         }
         for node in lab.topology.nodes
     ]
@@ -38,8 +44,10 @@ def lab_status(lab: Lab) -> dict[str, Any]:
         "state_dir": str(lab.state_dir),
         "notes": list(lab.plan.notes),
         "ready": (lab.state_dir / "ready").exists(),
+        "halves": ["routing", "names"] if names else ["routing"],
         "nodes": nodes,
         "sessions": sessions,
+        "names": names_rows(lab) if names else [],
         "processes": processes,
     }
 

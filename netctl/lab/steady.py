@@ -11,32 +11,32 @@ from pathlib import Path
 
 from netctl.lab import page
 from netctl.lab.api import Lab
-from netctl.lab.ask import agent_status
+from netctl.lab.ask import program_status
 from netctl.lab.daemons import PAGE_PORT
-from netctl.lab.plan import read_records
+from netctl.lab.names_steady import missing_names
+from netctl.lab.plan import Half, read_records
 from netctl.lab.processes import LabProcess
 from netctl.lab.sessions import lab_sessions
-from netctl.lab.topology import LinkEnd, Node, with_bfd
+from netctl.lab.topology import Node, with_bfd
 from netctl.model.errors import NetctlError
 
 _PAUSE_S = 0.2
 _TELL_EVERY_S = 2.0
 _COMMAND_WITHIN_S = 5.0
+_TOLD = 6
+"""So many of the things that are missing are told at the end."""
 _HOPELESS_EXITS = {2, 3}  # usage or configuration; the environment lacks something
+_OWN_ROLES = {"agent", "embedded", "controller", "checker", "registrar", "setup"}  # whose exit codes mean that
 _HOPELESS_AFTER = 3
 
 
-def wait_steady(lab: Lab, progress: Callable[[str], None], deadline: float) -> None:
+def wait_steady(lab: Lab, progress: Callable[[str], None], deadline: float, only: Half | None = None) -> None:
     """Wait until nothing is missing. Raises NetctlError that says what still is, and where its log is."""
     told_at = time.monotonic()
-    while missing := what_is_missing(lab):
+    while missing := what_is_missing(lab, only):
         now = time.monotonic()
         if now >= deadline or _hopeless(lab):
-            logs = [str(path) for node, _ in missing for path in lab.logs(node)] if missing[0][0] else []
-            raise NetctlError(
-                "the lab is not steady: " + "; ".join(f"{node}: {text}" for node, text in missing),
-                "it is left up to look into; logs: " + (", ".join(dict.fromkeys(logs)) or str(lab.state_dir / "log")),
-            )
+            raise _not_steady(lab, missing)
         if now - told_at >= _TELL_EVERY_S:
             told_at = now
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
@@ -44,11 +44,31 @@ def wait_steady(lab: Lab, progress: Callable[[str], None], deadline: float) -> N
         time.sleep(_PAUSE_S)
 
 
-def what_is_missing(lab: Lab) -> list[tuple[str, str]]:
-    """(node, what), from the cheapest question to the dearest: the first kind that misses something ends the asking."""
+def _not_steady(lab: Lab, missing: list[tuple[str, str]]) -> NetctlError:
+    told = missing[:_TOLD]
+    more = f"; and {len(missing) - len(told)} more" if missing[_TOLD:] else ""
+    logs = [str(path) for node in dict.fromkeys(node for node, _ in told) for path in lab.logs(node)]
+    return NetctlError(
+        "the lab is not steady: " + "; ".join(f"{node}: {text}" for node, text in told) + more,
+        f"it is left up to look into; logs: {', '.join(logs) or lab.state_dir / 'log'}",
+    )
+
+
+def what_is_missing(lab: Lab, only: Half | None = None) -> list[tuple[str, str]]:
+    """(node, what), from the cheapest question to the dearest: the first kind that misses something ends the asking.
+
+    Of both halves, as far as they are planned; or of one ``only``.
+    """
+    missing = _of_routing(lab) if only != "names" else []
+    if not missing and only != "routing" and lab.plan.has_names:
+        missing = _processes(lab, "names") or missing_names(lab)
+    return missing
+
+
+def _of_routing(lab: Lab) -> list[tuple[str, str]]:
     gateways = lab.topology.with_role("gateway")
     return (
-        _processes(lab)
+        _processes(lab, "routing")
         or _sessions(lab, gateways)
         or [m for node in gateways for m in _agent(lab, node)]
         or [m for node in gateways for m in _routes(lab, node)]
@@ -57,18 +77,31 @@ def what_is_missing(lab: Lab) -> list[tuple[str, str]]:
     )
 
 
-def _processes(lab: Lab) -> list[tuple[str, str]]:
-    return [
-        (process.node, f"{process.name} does not run (started {process.restarts + 1} times){_last_words(lab, process)}")
-        for process in lab.processes()
-        if process.state in {"waiting", "restarting"}
-    ]
+def _processes(lab: Lab, half: Half) -> list[tuple[str, str]]:
+    """What is planned and does not run; each program says what it waits for, or its last words."""
+    planned = {(plan.node, plan.name) for plan in lab.plan.processes if plan.half == half}
+    missing, waiting = [], []
+    for process in lab.processes():
+        if (process.node, process.name) not in planned or process.state in {"running", "stopped", "done"}:
+            continue
+        if process.state == "waiting":
+            what = f"waits for {process.waits_for}" if process.waits_for else "is about to start"
+            waiting.append((process.node, f"{process.name} {what}"))
+        elif process.state == "held":
+            missing.append((process.node, f"{process.name} is held down by a drill"))
+        else:
+            what = f"does not run (started {process.restarts + 1} times){_last_words(lab, process)}"
+            missing.append((process.node, f"{process.name} {what}"))
+    return missing + waiting
 
 
 def _hopeless(lab: Lab) -> bool:
     """Whether a program has said again and again that it lacks something: waiting would not help."""
     return any(
-        record.state == "restarting" and record.restarts >= _HOPELESS_AFTER and record.last_exit in _HOPELESS_EXITS
+        record.role in _OWN_ROLES
+        and record.state == "restarting"
+        and record.restarts >= _HOPELESS_AFTER
+        and record.last_exit in _HOPELESS_EXITS
         for record in read_records(lab.state_dir)
     )
 
@@ -100,7 +133,7 @@ def _sessions(lab: Lab, nodes: list[Node]) -> list[tuple[str, str]]:
 
 def _agent(lab: Lab, gateway: Node) -> list[tuple[str, str]]:
     """Nothing in doubt, away from home or waiting to be written, by the agent's own account."""
-    body = agent_status(lab.agent_socket(gateway.name))
+    body = program_status(lab.agent_socket(gateway.name))
     if body is None:
         return [(gateway.name, "the agent does not answer")]
     if body["steady"]:
@@ -134,16 +167,12 @@ def _pages(lab: Lab) -> list[tuple[str, str]]:
     for asker in first.values():
         for asked in first.values():
             if asker is not asked:
-                address = _end(lab, asked).ip
+                address = lab.topology.address(asked.name)
                 script = str(Path(page.__file__))
                 answer = _run(lab, asker, [sys.executable, "-I", "-S", script, "get", address, str(PAGE_PORT)])
                 if f"in cloud {asked.cloud} answers" not in answer:
                     missing.append((asker.name, f"{asked.name} ({address}) does not answer: {answer.strip()}"))
     return missing
-
-
-def _end(lab: Lab, node: Node) -> LinkEnd:
-    return lab.topology.ends(node.name)[0][0]
 
 
 def _run(lab: Lab, node: Node, argv: list[str]) -> str:

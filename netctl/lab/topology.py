@@ -14,9 +14,15 @@ from msgspec import Struct
 
 from netctl.model.errors import UsageError
 
-Role = Literal["provider", "gateway", "fabric", "vm"]
+Role = Literal["provider", "gateway", "fabric", "vm", "kube", "dns", "ingress", "pod", "mgmt"]
+NAMES_ROLES: tuple[Role, ...] = ("kube", "dns", "ingress", "pod", "mgmt")
+"""Nodes that only the names half needs."""
+LEAF_ROLES: tuple[Role, ...] = ("vm", *NAMES_ROLES)
+"""Nodes with one link, to their cloud's fabric router, which announces it; their default route leads there."""
 Daemon = Literal["bird", "frr", "embedded", "netctl"]
 
+ZONE = "netctl.internal"
+"""Under which every cloud's CoreDNS answers."""
 PACKAGED = Path(__file__).with_name("topology.yaml")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _MAX_INTERFACE = 15  # IFNAMSIZ without its closing zero
@@ -24,13 +30,17 @@ _MAX_INTERFACE = 15  # IFNAMSIZ without its closing zero
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One network namespace. ``asn`` 0: it speaks no BGP. ``daemon``: what speaks it (None for a VM)."""
+    """One network namespace. ``asn`` 0: it speaks no BGP. ``daemon``: what speaks it (None for a leaf)."""
 
     name: str
     role: Role
     cloud: str | None = None
     asn: int = 0
     daemon: Daemon | None = None
+
+    @property
+    def leaf(self) -> bool:
+        return self.role in LEAF_ROLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,18 @@ class Topology:
 
     def with_role(self, *roles: Role) -> list[Node]:
         return [node for node in self.nodes if node.role in roles]
+
+    @property
+    def has_names(self) -> bool:
+        """Whether there is anything for the names half to run on."""
+        return bool(self.with_role(*NAMES_ROLES))
+
+    def address(self, leaf: str) -> str:
+        """A leaf's address. Raises UsageError when there is no such node, or it is a router or has no link."""
+        ends = self.ends(leaf)
+        if not (self.node(leaf).leaf and ends):
+            raise UsageError(f"{leaf} is no machine with one address", "netctl lab status lists them")
+        return ends[0][0].ip
 
     def ends(self, name: str) -> list[tuple[LinkEnd, LinkEnd]]:
         """The links of a node, its own end first."""
@@ -189,14 +211,7 @@ def _checked(topology: Topology, path: Path) -> Topology:
     names = [node.name for node in topology.nodes]
     problems += [f"nodes: {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     for node in topology.nodes:
-        if not _NAME.fullmatch(node.name):
-            problems.append(f"nodes: {node.name!r} is no name; allowed: a-z, 0-9 and - between them, up to 32")
-        if node.role != "provider" and node.cloud not in topology.clouds:
-            problems.append(f"nodes: {node.name}: cloud {node.cloud!r} is not one of {', '.join(topology.clouds)}")
-        if node.role != "vm" and not 0 < node.asn < 1 << 32:
-            problems.append(f"nodes: {node.name}: asn {node.asn} is not within 1 and 4294967295")
-        if node.role in {"provider", "fabric"} and node.daemon is None:
-            problems.append(f"nodes: {node.name}: a {node.role} needs a daemon: bird, frr or embedded")
+        problems += _node_problems(node, topology)
     for link in topology.links:
         for end in link:
             problems += _end_problems(end, names)
@@ -206,6 +221,24 @@ def _checked(topology: Topology, path: Path) -> Topology:
     if problems:
         raise UsageError("; ".join(f"{path}: {problem}" for problem in problems))
     return topology
+
+
+def _node_problems(node: Node, topology: Topology) -> list[str]:
+    problems = []
+    if not _NAME.fullmatch(node.name):
+        problems.append(f"nodes: {node.name!r} is no name; allowed: a-z, 0-9 and - between them, up to 32")
+    if node.role != "provider" and node.cloud not in topology.clouds:
+        problems.append(f"nodes: {node.name}: cloud {node.cloud!r} is not one of {', '.join(topology.clouds)}")
+    if not node.leaf and not 0 < node.asn < 1 << 32:
+        problems.append(f"nodes: {node.name}: asn {node.asn} is not within 1 and 4294967295")
+    routers = {other.name for other in topology.nodes if other.asn}
+    if not node.leaf and not any(theirs.node in routers for _, theirs in topology.ends(node.name)):
+        problems.append(f"nodes: {node.name}: a {node.role} without a link to another router has no BGP neighbour")
+    if node.leaf and len(topology.ends(node.name)) > 1:
+        problems.append(f"nodes: {node.name}: a {node.role} has one link, not several")
+    if node.role in {"provider", "fabric"} and node.daemon is None:
+        problems.append(f"nodes: {node.name}: a {node.role} needs a daemon: bird, frr or embedded")
+    return problems
 
 
 def _end_problems(end: LinkEnd, names: list[str]) -> list[str]:

@@ -6,11 +6,12 @@ that both pass. A shell is given a ``Ports`` and uses nothing else, so that it a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from netctl.model.clock import Clock
+from netctl.model.kube import KubeEvent, KubeList, Obj, Resource
 from netctl.model.routing import KernelEvent, KernelOp, KernelState, Link, OpFailed
 
 
@@ -179,6 +180,75 @@ class Processes(Protocol):
 
     def on_exit(self, process: ProcessId, callback: Callable[[], None]) -> None:
         """Call back once on the event loop when it has ended, whoever started it."""
+
+
+class KubeApi(Protocol):
+    """One cluster's Kubernetes API. Every method raises ``netctl.model.kube.KubeError``, by its kind."""
+
+    async def list(self, resource: Resource, namespace: str | None, selector: str = "") -> KubeList:
+        """All objects (of a namespace; None: of all), read page by page from one version. ``selector``: labels."""
+
+    def watch(
+        self, resource: Resource, namespace: str | None, resource_version: str, selector: str = ""
+    ) -> AsyncIterator[KubeEvent]:
+        """Changes after a version, until the server ends the watch (then watch again from the last version seen,
+        bookmarks included). Raises GoneError when that version is too old."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Obj:
+        """One object, as etcd has it now."""
+
+    async def create(self, resource: Resource, namespace: str | None, obj: Obj) -> Obj:
+        """POST; the object as it was stored."""
+
+    async def replace(self, resource: Resource, namespace: str | None, obj: Obj) -> Obj:
+        """PUT, compared and swapped by ``metadata.resourceVersion``; the object as it was stored."""
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str, resource_version: str
+    ) -> None:
+        """Delete that very version of that very object (ConflictError otherwise)."""
+
+    async def close(self) -> None:
+        """Idempotent; what is under way ends with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Everything that a registry holds, at one moment: key (``service/instance``) → raw value (JSON)."""
+
+    entries: Mapping[str, bytes]
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What changed at one moment."""
+
+    puts: Mapping[str, bytes]
+    deletes: frozenset[str] = frozenset()
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The registry cannot be read now; what it said before still stands. ``reason``: one line, with what to do."""
+
+    reason: str
+
+
+RegistryEvent = Listed | Changed | Lost
+
+
+class Registry(Protocol):
+    """One source of instances."""
+
+    async def follow(self, take: Callable[[RegistryEvent], None]) -> None:
+        """Call ``take`` with Listed first, then each Changed as it happens; after an interruption Changed from where it
+        was (an empty one when nothing happened), or Listed anew. Lost when it cannot be read (once; again only for
+        another reason). Runs until it is cancelled."""
+
+    async def close(self) -> None:
+        """Idempotent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from pathlib import Path
 
 import msgspec
 
 from netctl.model.errors import NetctlError, UsageError
-from netctl.probe.io import answer_routes
+from netctl.probe.io import answer_routes, first_line
 from netctl.probe.shell import ProbeShell, print_line
 from netctl.probe.spec import ProbeSpec, RoutesSpec
 
@@ -37,18 +36,10 @@ def _specification(arguments: list[str]) -> ProbeSpec | RoutesSpec:
     if len(arguments) != 1:
         raise UsageError("usage: python -m netctl.probe SPEC.json", "use - to give it on standard input, as one line")
     try:
-        text = _first_line() if arguments[0] == "-" else Path(arguments[0]).read_bytes()
+        text = first_line() if arguments[0] == "-" else Path(arguments[0]).read_bytes()
         return msgspec.json.decode(text, type=ProbeSpec | RoutesSpec)
     except (OSError, msgspec.DecodeError) as error:
         raise UsageError(f"cannot read the probe's specification {arguments[0]}: {error}") from None
-
-
-def _first_line() -> bytes:
-    """The first line of standard input, byte by byte: what follows belongs to the loop."""
-    line = bytearray()
-    while (byte := os.read(0, 1)) and byte != b"\n":
-        line += byte
-    return bytes(line)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 import time
@@ -124,3 +125,11 @@ def answer_routes(spec: RoutesSpec) -> RoutesAnswer:
     finally:
         netlink_socket.close()
     return RoutesAnswer(interfaces=found)
+
+
+def first_line() -> bytes:
+    """The first line of standard input, byte by byte: what follows belongs to the loop."""
+    line = bytearray()
+    while (byte := os.read(0, 1)) and byte != b"\n":
+        line += byte
+    return bytes(line)

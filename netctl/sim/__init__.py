@@ -14,7 +14,7 @@ How the pieces live together: ``loop`` jumps from timer to timer and knows to wh
 belongs, so that SIGKILL drops a program where it stands and SIGSTOP freezes it. ``world`` wires ``gateway``s and
 providers (``topology``), lets faults happen and walks packets; ``invariants`` looks after every event and write;
 ``run`` drives a schedule from boot to rest (``interrupts`` holds Ctrl-C back meanwhile); ``play`` plays the
-provider-cut drill.
+provider-cut drill. ``names`` is another world on the same loop: controllers, clusters, registries.
 
 Public: ``simulate``, ``run_seeds``, ``shrunk``, ``play_provider_cut``.
 """
@@ -25,8 +25,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netctl.sim.outcome import Outcome
     from netctl.sim.play import Play, PlayedFlow, play_provider_cut
-    from netctl.sim.run import Outcome, run_seeds, shrunk, simulate
+    from netctl.sim.run import run_seeds, shrunk, simulate
 
 __all__ = ["Outcome", "Play", "PlayedFlow", "play_provider_cut", "run_seeds", "shrunk", "simulate"]
 

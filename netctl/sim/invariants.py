@@ -26,6 +26,7 @@ from netctl.model.routing import DeleteRoutes, KernelOp, KernelState, PutMember,
 from netctl.sim.gateway import SimGateway
 from netctl.sim.loop import START_NS
 from netctl.sim.memory import Memory
+from netctl.sim.outcome import Failure
 from netctl.sim.rest import unrest
 from netctl.sim.schedule import PROVIDERS, Fault
 from netctl.sim.topology import remote_prefixes
@@ -33,17 +34,6 @@ from netctl.sim.turns import Turns
 from netctl.sim.world import World
 
 OFFERED_NS = 1 * SECOND
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What was broken, when, by what."""
-
-    invariant: str
-    at_ms: float
-    event: str
-    detail: str
-    tail: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -214,6 +214,14 @@ class SimLoop(asyncio.BaseEventLoop):
         self._tasks.append((task, owner))
         return task
 
+    def fallen(self) -> list[str]:
+        """Tasks that ended with an error, in words, whether somebody has asked for it or not."""
+        return [
+            f"{task.get_name()}: {error!r} {''.join(traceback.format_exception(error)[-3:])}"
+            for task, _ in self._tasks
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None
+        ]
+
     def discard(self) -> None:
         """Close for good: unwind what still waits here and now, not some time later when it is collected."""
         for task, owner in self._tasks:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from netctl.model.clock import SECOND
 from netctl.sim.gateway import Programs
 from netctl.sim.interrupts import held_interrupts
-from netctl.sim.invariants import Failure, Invariants
+from netctl.sim.invariants import Invariants
 from netctl.sim.loop import START_NS, SimulationError
+from netctl.sim.names.run import simulate_names
+from netctl.sim.names.schedule import NamesSchedule, generate_names
+from netctl.sim.names.world import NamesPrograms
+from netctl.sim.outcome import Outcome
 from netctl.sim.rest import unrest
 from netctl.sim.schedule import Schedule, generate
 from netctl.sim.shrink import shrink
@@ -24,23 +27,19 @@ REST_S = 90
 _LOOK_S = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a schedule. ``digest`` names the whole trace; equal schedules give equal digests, always."""
-
-    schedule: Schedule
-    failure: Failure | None
-    digest: str
-    events: int
-    virtual_s: float
-    rest_s: float
-    """From the end of the last fault until everything was as it should be."""
+WORLDS = ("routing", "names")
+AnySchedule = Schedule | NamesSchedule
+AnyPrograms = Programs | NamesPrograms
 
 
-def simulate(schedule: Schedule, programs: Programs | None = None) -> Outcome:
-    """Boot, let the faults happen, wait for rest. Stops at the first violation. Raises KeyboardInterrupt with nothing
-    left that could complain later."""
+def simulate(schedule: AnySchedule, programs: AnyPrograms | None = None) -> Outcome:
+    """Boot the schedule's world, let the faults happen, wait for rest. Stops at the first violation. Raises
+    KeyboardInterrupt with nothing left that could complain later."""
     with held_interrupts() as interrupted:
+        if isinstance(schedule, NamesSchedule):
+            assert not isinstance(programs, Programs)
+            return simulate_names(schedule, programs, interrupted)
+        assert not isinstance(programs, NamesPrograms)
         return _simulate(schedule, programs, interrupted)
 
 
@@ -93,19 +92,25 @@ async def rests(invariants: Invariants, within_s: float) -> bool:
     return rested_s >= 1
 
 
-def shrunk(outcome: Outcome, programs: Programs | None = None, progress: Callable[[str], None] = print) -> Outcome:
+def shrunk(outcome: Outcome, programs: AnyPrograms | None = None, progress: Callable[[str], None] = print) -> Outcome:
     """A failing outcome's schedule, made as small as it can be while the same invariant is broken."""
     assert outcome.failure is not None
     wanted = outcome.failure.invariant
 
-    def fails(schedule: Schedule) -> bool:
+    def fails(schedule: AnySchedule) -> bool:
         failure = simulate(schedule, programs).failure
         return failure is not None and failure.invariant == wanted
 
     return simulate(shrink(outcome.schedule, fails, progress), programs)
 
 
-def run_seeds(seeds: Iterable[int], programs: Programs | None = None) -> Iterable[Outcome]:
-    """One outcome for each seed, as they come."""
+def scheduled(world: str, seed: int) -> AnySchedule:
+    """A seed's schedule in one of WORLDS."""
+    return generate(seed) if world == "routing" else generate_names(seed)
+
+
+def run_seeds(seeds: Iterable[int], worlds: Iterable[str] = WORLDS) -> Iterable[Outcome]:
+    """One outcome for each seed in each world, as they come."""
     for seed in seeds:
-        yield simulate(generate(seed), programs)
+        for world in worlds:
+            yield simulate(scheduled(world, seed))

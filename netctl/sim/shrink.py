@@ -7,13 +7,16 @@ durations, earlier starts and rounder numbers, each kept only when the failure s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from netctl.sim.names.schedule import NamesFault, NamesSchedule
 from netctl.sim.schedule import Fault, Schedule
 
 T = TypeVar("T")
+S = TypeVar("S", Schedule, NamesSchedule)
+F = TypeVar("F", Fault, NamesFault)
 
 
 def ddmin(items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
@@ -51,16 +54,15 @@ def _one_that_fails(chunks: list[list[T]], fails: Callable[[Sequence[T]], bool])
     return None
 
 
-def shrink(
-    schedule: Schedule, fails: Callable[[Schedule], bool], progress: Callable[[str], None] = lambda text: None
-) -> Schedule:
+def shrink(schedule: S, fails: Callable[[S], bool], progress: Callable[[str], None] = lambda text: None) -> S:
     """The smallest schedule found that ``fails``; ``schedule`` itself must."""
 
-    def with_faults(faults: Sequence[Fault]) -> Schedule:
+    def with_faults(faults: Sequence[Any]) -> S:
         return replace(schedule, faults=tuple(faults))
 
-    faults = ddmin(schedule.faults, lambda subset: fails(with_faults(subset)))
+    faults: list[Any] = ddmin(schedule.faults, lambda subset: fails(with_faults(subset)))
     progress(f"{len(schedule.faults)} faults shrunk to {len(faults)}")
+    place: int
     for place in range(len(faults)):
         simpler = True
         while simpler:
@@ -74,7 +76,7 @@ def shrink(
     return with_faults(faults)
 
 
-def _simpler(fault: Fault) -> Iterator[Fault]:
+def _simpler(fault: F) -> Iterator[F]:
     """Candidates, the boldest first; each strictly smaller, so that shrinking ends."""
     if fault.for_ms >= 200:
         yield replace(fault, for_ms=fault.for_ms // 2)

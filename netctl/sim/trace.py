@@ -20,11 +20,13 @@ class Trace:
         self.lines = 0
         self.tail: deque[str] = deque(maxlen=TAIL)
 
-    def add(self, who: str, what: str) -> None:
+    def add(self, who: str, what: str, *, shown: bool = True) -> None:
+        """Not ``shown``: part of the trace, but it would only fill the tail."""
         line = f"{(self._loop.now_ns - START_NS) / MS:12.3f} ms  {who}: {what}"
         self._hash.update(f"{self._loop.now_ns} {who} {what}\n".encode())
         self.lines += 1
-        self.tail.append(line)
+        if shown:
+            self.tail.append(line)
 
     def digest(self) -> str:
         return self._hash.hexdigest()

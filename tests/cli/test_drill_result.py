@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from netctl.cli.drill_result import show_result, show_results
 from netctl.cli.main import main
 from netctl.cli.output import Format
-from netctl.drill.results import DrillResult, FlowResult, PhaseResult, ProbeResult
+from netctl.drill.results import (
+    ControlResult,
+    DrillResult,
+    FlowResult,
+    NameResult,
+    PhaseResult,
+    ProbeResult,
+    RequestsResult,
+)
 
 
 def flow(name: str, via: str, fault_ms: float = 0.0, return_ms: float = 0.0, missed: bool = False) -> FlowResult:
@@ -100,6 +109,110 @@ def test_the_last_line_tells_options_verdict_and_worst_outage(capsys: pytest.Cap
         "provider-cut (provider pa, agents KILL) in lab lab: missed; worst outage 300 ms "
         "(objective 200 ms, resolution 5 ms); 1 of 6 flows missed"
     )
+
+
+NAMED = DrillResult(
+    id="vm-death-1",
+    drill="vm-death",
+    lab="lab",
+    verdict="passed",
+    exit_code=0,
+    reason="",
+    objective_ms=1000.0,
+    worst_ms={},
+    median_ms={},
+    faults=("kill -9",),
+    flows=(),
+    phases=(PhaseResult("lock", 0.0, 1.0),),
+    started_wall=0.0,
+    duration_s=13.0,
+    options={"vm": "a-vm1"},
+    names=tuple(
+        NameResult(
+            name=name,
+            cloud=cloud,
+            client=f"{cloud}-vm3",
+            server="10.1.5.53",
+            asked=300,
+            failed=0,
+            outage_ms=0.0,
+            gone_ms=gone_ms,
+            gone_limit_ms=limit_ms,
+            back_ms=gone_ms,
+            changed=0,
+            before=("10.1.1.10", "10.1.2.10"),
+            during=("10.1.2.10",),
+            after=("10.1.1.10", "10.1.2.10"),
+            failures={},
+            verdict="passed",
+        )
+        for name, cloud, gone_ms, limit_ms in (
+            ("orders.netctl.internal", "a", 260.5, 1000.0),
+            ("orders.netctl.internal", "b", None, 1000.0),
+            ("orders.a.netctl.internal", "b", 1250.0, 2000.0),
+        )
+    ),
+    requests=(
+        RequestsResult(
+            name="orders.netctl.internal",
+            client="a-vm3",
+            cloud="a",
+            sent=300,
+            failed=7,
+            failed_after=0,
+            stretch_ms=40.0,
+            last_failure_ms=239.0,
+            slowest_ms=3.5,
+            failures={"refused": 7},
+            before={"a": 100},
+            during={"a": 90, "b": 3},
+            after={"a": 100},
+            verdict="passed",
+        ),
+    ),
+    control=ControlResult({"a": "c2"}, {"a": "c2"}, {}, {}, {}),
+    names_probe=ProbeResult(20.0, 3.0, 0.1),
+)
+
+
+def test_a_name_and_the_requests_to_it_are_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    show_result(NAMED, Format.table)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:6] for line in lines[1:4]] == [
+        ["orders.netctl.internal", "a", "260.5", "1000", "260.5", "0"],
+        ["orders.netctl.internal", "b", "-", "1000", "-", "0"],
+        ["orders.a.netctl.internal", "b", "1250", "2000", "1250", "0"],
+    ]
+    assert "10.1.1.10, 10.1.2.10 → 10.1.2.10" in lines[1]
+    assert lines[6].split()[:7] == ["orders.netctl.internal", "a-vm3", "300", "7", "0", "239", "40"]
+    assert "a → a and b → a" in lines[6]
+    assert lines[-1] == (
+        "vm-death (vm a-vm1) in lab lab: passed; out of the answers after 260.5 ms, of those that other clouds keep "
+        "for a second after 1250 ms, 7 of 300 requests by name failed, none after that "
+        "(objective 1000 ms, resolution 20 ms)"
+    )
+
+
+def test_where_no_address_died_there_is_nothing_about_dead_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    alive = msgspec.structs.replace(NAMED.names[1], gone_limit_ms=None)
+    quiet = msgspec.structs.replace(NAMED.requests[0], failed_after=None, failed=0, failures={}, last_failure_ms=None)
+    control = ControlResult({"a": "c2"}, {"a": "c1"}, {"a": 2400.0, "b": None}, {"orders": "4 of 4 gone"}, {})
+    show_result(msgspec.structs.replace(NAMED, names=(alive,), requests=(quiet,), control=control), Format.table)
+    out = capsys.readouterr().out
+    assert "OUT AFTER" not in out
+    assert "AFTER THAT" not in out
+    assert "cluster a: c2 led it, another one after 2400 ms, now c1" in out
+    assert "cluster b: nobody led it, nobody else since, now nobody" in out
+    assert "hold of orders: 4 of 4 gone\nholds left: none" in out
+    assert "none of 300 requests by name failed (objective" in out
+
+
+def test_the_results_of_names_are_documents_too(capsys: pytest.CaptureFixture[str]) -> None:
+    show_result(NAMED, Format.json)
+    shown = json.loads(capsys.readouterr().out)
+    assert msgspec.convert(shown, DrillResult) == NAMED
+    show_results([NAMED], Format.table)
+    assert capsys.readouterr().out.splitlines()[1].split()[:5] == ["vm-death-1", "passed", "vm", "a-vm1", "1250"]
 
 
 def test_a_list_of_drills_says_the_options_and_has_no_json_in_its_cells(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +13,11 @@ import pytest
 
 from netctl.agent.children import encode_gateway
 from netctl.agent.views import status
-from netctl.cli import gateways
-from netctl.cli.gateways import Source
+from netctl.cli import sources
 from netctl.cli.main import main
-from netctl.ipc.io import Connection, UnixStreams, serve
-from netctl.ipc.messages import Hello, Reply, Request
+from netctl.cli.sources import Source
 from tests.agent.node import GATEWAY, steady_node
+from tests.cli.fake_program import answering
 
 Capture = pytest.CaptureFixture[str]
 
@@ -35,31 +30,6 @@ def runtime(tmp_path: Path) -> Path:
     gateway = replace(GATEWAY, runtime_dir=str(folder), source="/etc/netctl/my gw.yaml")
     (folder / "gateway.json").write_bytes(encode_gateway(gateway))
     return folder
-
-
-@contextmanager
-def answering(folder: Path, bodies: dict[str, dict[str, Any]]) -> Iterator[None]:
-    """An agent's socket that answers each verb with that body."""
-    begun, end = threading.Event(), threading.Event()
-
-    async def client(connection: Connection) -> None:
-        while isinstance(request := await connection.receive(), Request):
-            await connection.send(Reply(bodies[request.verb]))
-
-    async def program() -> None:
-        server = await serve(UnixStreams(), str(folder / "agent.sock"), Hello("agent", "ga1", 1), client)
-        begun.set()
-        await asyncio.to_thread(end.wait)
-        server.close()
-
-    thread = threading.Thread(target=asyncio.run, args=(program(),))
-    thread.start()
-    assert begun.wait(10)
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
 
 
 def a_status() -> dict[str, Any]:
@@ -75,7 +45,7 @@ def a_status() -> dict[str, Any]:
 
 
 def test_the_reason_says_why_bfd_is_down_and_since_when(runtime: Path, capsys: Capture) -> None:
-    with answering(runtime, {"status": a_status()}):
+    with answering(runtime, "agent", {"status": a_status()}):
         assert main(["status", "--runtime-dir", str(runtime)]) == 0
     said = capsys.readouterr().out
     assert "  BFD: control detection time expired, 5 min ago; BGP: hold timer expired\n" in said
@@ -96,19 +66,19 @@ def test_without_an_agent_status_names_what_still_runs_and_how_to_start_it(runti
 
 
 def test_a_host_gateway_is_found_while_any_of_its_programs_runs(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateways, "RUN", runtime.parent)
-    assert list(gateways.host_sources()) == []
+    monkeypatch.setattr(sources, "RUN", runtime.parent)
+    assert list(sources.host_sources()) == []
     with socket.socket(socket.AF_UNIX) as speaker:
         speaker.bind(str(runtime / "speaker-pa.sock"))
         speaker.listen()
-        assert [source.gateway for source in gateways.host_sources()] == ["ga1"]
+        assert [source.name for source in sources.host_sources()] == ["ga1"]
 
 
 @pytest.fixture
 def _three(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = ["one/ga1", "one/gb1", "two/ga1"]
     found = [Source(label, Path("/none", label, "agent.sock")) for label in labels]
-    monkeypatch.setattr(gateways, "sources", [lambda: iter(found)])
+    monkeypatch.setattr(sources, "sources", [lambda: iter(found)])
 
 
 @pytest.mark.usefixtures("_three")
@@ -143,7 +113,7 @@ def explanation(**more: Any) -> dict[str, Any]:
 
 
 def test_explain_says_to_whom_the_gateway_announces_it(runtime: Path, capsys: Capture) -> None:
-    with answering(runtime, {"explain": explanation()}):
+    with answering(runtime, "agent", {"explain": explanation()}):
         assert main(["explain", "10.1.0.5", "--runtime-dir", str(runtime)]) == 0
     said = capsys.readouterr().out
     assert said == "ga1: this gateway announces 10.1.0.0/16 to pa (not to pb now; when peer:fa=met)\n"
@@ -155,7 +125,7 @@ def test_explain_shows_who_carries_a_path_and_goes_on_where_another_gateway_is_s
     path = {"peer": "pa", "kind": "provider", "used": True, "carried_by": "pb", "why": "shortest AS path"}
     kernel = {"route": True, "group": 7, "members": []}
     body = explanation(found=True, announced=[], prefix="10.1.0.0/16", paths=[path], kernel=kernel, if_failed=[])
-    with answering(runtime, {"explain": body}):
+    with answering(runtime, "agent", {"explain": body}):
         dirs = ["--runtime-dir", str(runtime), "--runtime-dir", str(runtime.parent)]
         assert main(["explain", "10.1.0.5", *dirs]) == 0
     said = capsys.readouterr().out

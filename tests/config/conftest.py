@@ -1,4 +1,4 @@
-"""A valid gateway file to start from."""
+"""Valid files to start from."""
 
 from __future__ import annotations
 
@@ -44,3 +44,58 @@ metrics_listen: 127.0.0.1:9179
 def valid() -> str:
     """The text of a valid gateway file that uses every section."""
     return VALID
+
+
+CONTROLLER = """\
+version: 1
+identity: c1
+runtime_dir: /run/netctl/c1
+sources:
+  - name: vms
+    etcd:
+      endpoints: ["https://10.1.9.10:2379"]
+      prefix: /vm/
+      ca: pki/ca.crt
+      cert: pki/c1.crt
+      key: /etc/pki/c1.key
+      username: netctl
+      password_file: password
+  - {name: legacy, file: {path: vms.yaml}, cloud: a}
+clusters:
+  - {name: a, cloud: a, kubeconfig: a.kubeconfig, namespace: vm}
+  - {name: b, cloud: b, kubeconfig: b.kubeconfig, context: admin}
+management: a
+dns: {zone: netctl.internal, ttl_s: 1, servers: {a: [10.1.0.53], b: [10.2.0.53]}}
+guards:
+  max_shrink: 0.3
+  removals: {90s: 100, 5m: 300, 1h: 2000, 1d: 20000}
+lease_s: 3
+check: {tcp: true, port: http, interval_ms: 300, timeout_ms: 250, rise: 2, fall: 2}
+services:
+  orders: {type: ClusterIP, check: {http: /healthz, interval_ms: 200}}
+  batch: {check: none}
+checkers: {listen: "10.1.9.10:7946", tls: {ca: ca, cert: cert, key: key}}
+metrics_listen: 127.0.0.1:9180
+"""
+
+CHECKER = """\
+version: 1
+checker: a1
+cloud: a
+runtime_dir: /run/netctl/a1
+controllers: ["10.1.9.10:7946", "10.1.9.10:7947"]
+tls: {ca: pki/ca.crt, cert: pki/a1.crt, key: /etc/pki/a1.key}
+metrics_listen: 127.0.0.1:9181
+"""
+
+
+@pytest.fixture
+def controller_text() -> str:
+    """The text of a valid controller file that uses every section."""
+    return CONTROLLER
+
+
+@pytest.fixture
+def checker_text() -> str:
+    """The text of a valid checker file that uses every key."""
+    return CHECKER

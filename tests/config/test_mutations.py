@@ -12,13 +12,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from netctl.config import ConfigError, check_gateway, parse_gateway
-from netctl.config.gateway_file import GatewayFile
+from netctl.config import KINDS, ConfigError, check_file, parse_checker, parse_controller, parse_gateway
 from netctl.config.reader import Document, read_document
-from netctl.config.shape import check_shape, json_schema
+from netctl.config.shape import check_shape
+from netctl.model.controller import Checker, Controller
 from netctl.model.gateway import Gateway
+from tests.config.conftest import CHECKER, CONTROLLER, VALID
 
-# --- as much of JSON Schema (draft 2020-12) as the gateway file's schema uses; an unknown keyword is an error --------
+TEXTS = {"gateway": VALID, "controller": CONTROLLER, "checker": CHECKER}
+MODELS = {"gateway": Gateway, "controller": Controller, "checker": Checker}
+each_kind = pytest.mark.parametrize("kind", TEXTS)
+
+
+def parse(kind: str, text: str) -> Any:
+    if kind == "gateway":
+        return parse_gateway(text, "f")
+    if kind == "controller":
+        return parse_controller(text, "f", folder="/etc/netctl", hostname="host1")
+    return parse_checker(text, "f", folder="/etc/netctl")
+
+
+# --- as much of JSON Schema (draft 2020-12) as the schemas use; an unknown keyword is an error --------
 
 NOTES = {"$schema", "$defs", "title", "description", "default"}
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -26,6 +40,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "array": list,
     "string": str,
     "integer": int,
+    "number": (int, float),
     "null": type(None),
     "boolean": bool,
 }
@@ -48,7 +63,9 @@ def accepts(schema: dict[str, Any], value: Any, root: dict[str, Any] | None = No
 
 
 def _is(value: Any, kind: str) -> bool:
-    return kind == "any" or (isinstance(value, TYPES[kind]) and not (kind == "integer" and isinstance(value, bool)))
+    return kind == "any" or (
+        isinstance(value, TYPES[kind]) and not (kind in {"integer", "number"} and isinstance(value, bool))
+    )
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -67,13 +84,14 @@ RULES: dict[str, tuple[str, Rule]] = {
     "not": ("any", lambda rule, value, _, root: not accepts(rule, value, root)),
     "const": ("any", lambda rule, value, *_: _same(value, rule)),
     "enum": ("any", lambda rule, value, *_: any(_same(value, choice) for choice in rule)),
-    "minimum": ("integer", lambda rule, value, *_: value >= rule),
-    "maximum": ("integer", lambda rule, value, *_: value <= rule),
+    "minimum": ("number", lambda rule, value, *_: value >= rule),
+    "maximum": ("number", lambda rule, value, *_: value <= rule),
     "pattern": ("string", lambda rule, value, *_: re.search(rule, value) is not None),
     "maxLength": ("string", lambda rule, value, *_: len(value) <= rule),
     "minItems": ("array", lambda rule, value, *_: len(value) >= rule),
     "maxItems": ("array", lambda rule, value, *_: len(value) <= rule),
     "items": ("array", lambda rule, value, _, root: all(accepts(rule, item, root) for item in value)),
+    "minProperties": ("object", lambda rule, value, *_: len(value) >= rule),
     "required": ("object", lambda rule, value, *_: all(name in value for name in rule)),
     "properties": (
         "object",
@@ -97,7 +115,23 @@ SCALARS = st.one_of(
         ["", "pa", "any", "ipv4", "10.0.0.1", "010.0.0.1", "224.0.0.1", "10.2.0.0/16", "10.2.0.1/16", "::/0"]
     ),
     st.sampled_from(
-        ["a:1", "h:65536", "http://x", "http://x:0/", "https://[::1]:80/a?b", "path:any", "peer:pa", "auto"]
+        [
+            "a:1",
+            "h:65536",
+            "http://x",
+            "http://x:0/",
+            "https://[::1]:80/a?b",
+            "path:any",
+            "peer:pa",
+            "auto",
+            "none",
+            "5m",
+            "0s",
+            "http://h:1",
+            "/vm/",
+            "orders",
+            "~/x",
+        ]
     ),
     st.sampled_from(["/run", "run", "gw-pa\n", "a/b", "..", "-a", "a" * 33, "\u00e4", "provider", "fabric", "1"]),
     st.text(max_size=8),
@@ -111,6 +145,10 @@ def places(data: Any, here: tuple[str | int, ...] = ()) -> list[tuple[str | int,
     """The way to every value."""
     inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     return [here, *(place for key, value in inner for place in places(value, (*here, key)))]
+
+
+KEYS = ["mtu", "listen", "families", "local6", "tcp", "zzz", "when", "gateways"]
+KEYS += ["http", "check", "cloud", "context", "consul", "etcd", "file", "tls", "type", "5m"]
 
 
 @st.composite
@@ -130,32 +168,31 @@ def changed_data(draw: st.DrawFn, text: str) -> Any:
         elif action == "remove":
             del holder[place[-1]]
         elif isinstance(holder, dict):
-            holder[draw(st.sampled_from(["mtu", "listen", "families", "local6", "tcp", "zzz", "when", "gateways"]))] = (
-                draw(VALUES)
-            )
+            holder[draw(st.sampled_from(KEYS))] = draw(VALUES)
     return data
 
 
-def given_of(valid: Any) -> Any:
-    return settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)(valid)
+often = settings(suppress_health_check=[HealthCheck.too_slow], max_examples=300, deadline=None)
 
 
-@given_of
+@each_kind
+@often
 @given(choice=st.data())
-def test_the_schema_accepts_exactly_what_the_reader_takes_for_well_shaped(valid: str, choice: st.DataObject) -> None:
-    data = choice.draw(changed_data(valid))
+def test_the_schema_accepts_exactly_what_the_reader_takes_for_well_shaped(kind: str, choice: st.DataObject) -> None:
+    data = choice.draw(changed_data(TEXTS[kind]))
     if "\n" in repr(data) or "\\n" in repr(data):  # Python's $ matches before a last line break, JSON Schema's does not
         return
-    shaped, _ = check_shape(Document("f", data), GatewayFile)
-    assert accepts(json_schema(GatewayFile), data) == (shaped is not None), data
+    shaped, _ = check_shape(Document("f", data), KINDS[kind].model)
+    assert accepts(KINDS[kind].schema(), data) == (shaped is not None), data
 
 
-@given_of
+@each_kind
+@often
 @given(choice=st.data())
 def test_changed_characters_never_cause_a_traceback_and_places_stay_within_the_file(
-    valid: str, choice: st.DataObject
+    kind: str, choice: st.DataObject
 ) -> None:
-    text = valid
+    text = TEXTS[kind]
     for _ in range(choice.draw(st.integers(1, 4))):
         start = choice.draw(st.integers(0, len(text)))
         end = min(len(text), start + choice.draw(st.integers(0, 12)))
@@ -164,7 +201,8 @@ def test_changed_characters_never_cause_a_traceback_and_places_stay_within_the_f
             | st.text(max_size=4)
         )
         text = text[:start] + patch + text[end:]
-    problems = check_gateway(text, "f")
+    problems = KINDS[kind].check(read_document(text, "f"))[1]
+    check_file(text, "f")
     rows = re.split("\r\n|[\n\r]", text)  # the line breaks of YAML 1.2
     for problem in problems:
         assert "\n" not in str(problem)
@@ -173,29 +211,44 @@ def test_changed_characters_never_cause_a_traceback_and_places_stay_within_the_f
         assert problem.column == 0 or problem.column <= len(rows[problem.line - 1]) + 1
     if problems:
         with pytest.raises(ConfigError):
-            parse_gateway(text, "f")
+            parse(kind, text)
     else:
-        assert isinstance(parse_gateway(text, "f"), Gateway)
+        assert isinstance(parse(kind, text), MODELS[kind])
 
 
-@given_of
+@each_kind
+@often
+@given(choice=st.data())
+def test_changed_data_never_causes_a_traceback(kind: str, choice: st.DataObject) -> None:
+    data = choice.draw(changed_data(TEXTS[kind]))
+    file, problems = KINDS[kind].check(Document("f", data))
+    assert (file is None) == bool(problems)
+    assert all(str(problem).isprintable() for problem in problems)
+
+
+@each_kind
+@often
 @given(data=VALUES)
-def test_any_data_at_all_is_answered_with_problems(valid: str, data: Any) -> None:
+def test_any_data_at_all_is_answered_with_problems(kind: str, data: Any) -> None:
     document = Document("f", data)
-    assert check_shape(document, GatewayFile)[0] is None
+    assert check_shape(document, KINDS[kind].model)[0] is None
+    assert KINDS[kind].rules(document) is not None
 
 
 def test_the_schema_is_closed_at_every_level_and_names_every_key() -> None:
-    schema = json_schema(GatewayFile)
-    objects = [schema, *schema["$defs"].values()]
-    assert len(objects) == 6
-    assert all(node["additionalProperties"] is False for node in objects)
+    for kind, count in (("gateway", 6), ("controller", 11), ("checker", 2)):
+        schema = KINDS[kind].schema()
+        objects = [schema, *schema["$defs"].values()]
+        assert len(objects) == count
+        assert all(node["additionalProperties"] is False for node in objects)
+    schema = KINDS["gateway"].schema()
     assert {"probe_address", "md5_file", "listen", "mtu", "families", "local6", "address6"} <= set(
         schema["$defs"]["PeerFile"]["properties"]
     )
 
 
-def test_a_valid_file_written_anew_by_another_yaml_writer_is_still_valid(valid: str, tmp_path: Any) -> None:
+@each_kind
+def test_a_valid_file_written_anew_by_another_yaml_writer_is_still_valid(kind: str, tmp_path: Any) -> None:
     path = tmp_path / "f.yaml"
-    YAML(typ="safe", pure=True).dump(read_document(valid, "f").data, path)
-    assert check_gateway(path.read_text(), "f") == []
+    YAML(typ="safe", pure=True).dump(read_document(TEXTS[kind], "f").data, path)
+    assert check_file(path.read_text(), "f") == (kind, [])

@@ -1,8 +1,9 @@
-"""What every ``Streams`` promises, on unix sockets and on the simulator's."""
+"""What every ``Streams`` promises: on unix sockets, on TCP with TLS and without, and on the simulator's."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from netctl.ipc.io import UnixStreams
+from netctl.ipc.tls.io import TlsStreams
+from netctl.lab.pki import Pki
+from netctl.model.controller import TlsSettings
 from netctl.model.errors import EnvironmentLackError
 from netctl.model.ports import Stream, Streams
 from netctl.sim.loop import SimLoop
@@ -33,16 +37,34 @@ class StreamsHarness:
         self.loop.run_until_complete(bounded())
 
 
-@pytest.fixture(params=["real", "fake"])
+def tls_streams(folder: Path) -> TlsStreams:
+    """One end that may be either: its certificate is of the role that both accept."""
+    pki = Pki(folder)
+    issued = pki.issue("both", role="netctl")
+    tls = TlsSettings(pki.ca_file, issued.cert_file, issued.key_file)
+    return TlsStreams(tls, connects_to="netctl", accepts="netctl")
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(params=["unix", "tcp", "tls", "fake"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StreamsHarness]:
-    loop: asyncio.AbstractEventLoop
-    if request.param == "real":
-        loop = asyncio.new_event_loop()
-        streams: Streams = UnixStreams()
-    else:
+    loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
+    streams: Streams
+    path = str(tmp_path / "s.sock")
+    if request.param == "unix":
+        streams = UnixStreams()
+    elif request.param == "fake":
+        loop.close()
         loop = SimLoop()
         streams = FakeStreams(loop)
-    yield StreamsHarness(loop, streams, str(tmp_path / "s.sock"))
+    else:
+        streams = TlsStreams(None) if request.param == "tcp" else tls_streams(tmp_path)
+        path = free_address()
+    yield StreamsHarness(loop, streams, path)
     for task in asyncio.all_tasks(loop):
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -171,6 +193,7 @@ def test_open_streams_outlive_their_listener(harness: StreamsHarness) -> None:
     harness.run(scenario)
 
 
+@pytest.mark.parametrize("harness", ["unix", "fake"], indirect=True)
 def test_a_path_too_long_for_a_socket_is_named(harness: StreamsHarness) -> None:
     async def scenario(streams: Streams, path: str) -> None:
         async def on_connect(stream: Stream) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from netctl.drill.acts import shell
-from netctl.drill.experiments import Options, find
+from netctl.drill.catalogue import find
+from netctl.drill.experiments import Options
 from netctl.drill.facts import Facts, GatewayFacts, Host
 from netctl.drill.shell import Runner
 from netctl.fault.faults import LinkCut, LinkEnd
@@ -82,6 +83,9 @@ class SmallSite:
     def cut_of(self, provider: str) -> LinkCut:
         ends = [(g, f"gw-{provider}") for g in ("ga", "gb")] + [(provider, f"to-{g}") for g in ("ga", "gb")]
         return LinkCut(tuple(LinkEnd(f"/run/netns/{node}", interface) for node, interface in ends))
+
+    def controllers(self) -> dict[str, dict[str, Any] | None]:
+        return {}
 
     def popen(self, node: str | None, argv: Sequence[str], **kwargs: Any) -> subprocess.Popen[bytes]:
         enter = ["nsenter", "-t", str(self.init_pid), "-m", "-n", "-p"]

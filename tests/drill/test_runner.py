@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from netctl.drill.experiments import Options, find
+from netctl.drill.catalogue import find
+from netctl.drill.experiments import Options
 from netctl.drill.folder.io import load_results, open_journals
 from netctl.drill.results import DrillResult
 from netctl.drill.shell import Runner
@@ -146,7 +147,8 @@ import asyncio, sys
 from contextlib import suppress
 from pathlib import Path
 from netctl.drill.acts import shell
-from netctl.drill.experiments import Options, find
+from netctl.drill.catalogue import find
+from netctl.drill.experiments import Options
 from netctl.drill.folder.io import open_journals
 from netctl.drill.shell import Runner
 from tests.drill.small_net import HASTE, SmallNet

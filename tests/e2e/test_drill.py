@@ -31,7 +31,7 @@ def netctl(*words: str) -> subprocess.CompletedProcess[str]:
 def lab() -> Iterator[Lab]:
     name = f"d{uuid.uuid4().hex[:8]}"
     try:
-        done = netctl("lab", "up", "--name", name, "--timeout", "90")
+        done = netctl("lab", "up", "--name", name, "--only", "routing", "--timeout", "90")
         assert done.returncode == 0, done.stderr
         yield Lab.open(name)
     finally:
@@ -167,6 +167,13 @@ def test_results_are_kept_and_shown(lab: Lab) -> None:
     assert json.loads(shown.stdout) == result
 
 
+def test_a_drill_about_names_is_refused_in_a_lab_that_has_only_its_routing_half(lab: Lab) -> None:
+    done = netctl("drill", "run", "vm-death", "--lab", lab.name)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"the naming half of the lab '{lab.name}' is not up" in done.stderr
+    assert f"netctl lab up --name {lab.name}" in done.stderr
+
+
 def test_without_a_lab_a_drill_is_refused_and_a_recovery_has_nothing_to_do() -> None:
     refused = netctl("drill", "run", "provider-cut", "--lab", "nowhere")
     assert refused.returncode == 3
@@ -202,7 +209,7 @@ def test_a_provider_that_the_lab_has_not_got_is_a_usage_error_that_names_those_i
 def test_a_lab_is_not_taken_down_under_a_drill_unless_forced_and_then_the_drill_is_aborted() -> None:
     name = f"d{uuid.uuid4().hex[:8]}"
     try:
-        done = netctl("lab", "up", "--name", name, "--timeout", "90")
+        done = netctl("lab", "up", "--name", name, "--only", "routing", "--timeout", "90")
         assert done.returncode == 0, done.stderr
         argv = [*NETCTL, "drill", "run", "provider-cut", "--lab", name, "--duration", "30s", "-o", "json"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as runner:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from netctl.fault.faults import BgpReset, LinkCut, LinkEnd, LinksBefore, ProcessKill, Qdisc
+from netctl.fault.faults import (
+    BgpReset,
+    LinkCut,
+    LinkEnd,
+    LinksBefore,
+    ProcessHold,
+    ProcessKill,
+    Qdisc,
+    RegistryBefore,
+    RegistryKey,
+    RegistryWipe,
+)
 from netctl.fault.journal import DamagedJournalError, Journal, decode, encode
 
 JOURNAL = Journal(
@@ -18,8 +29,16 @@ JOURNAL = Journal(
         LinkCut((LinkEnd("/run/netns/ga1", "gw-pa"),)),
         ProcessKill("agent of ga1", 7, 99, "STOP"),
         BgpReset("ga1", "pa", "/run/netctl/ga1/agent.sock"),
+        ProcessHold("a-vm1", "page", 8, 100, "/run/netctl/held/a-vm1/page"),
+        RegistryWipe("/run/netns/mgmt", "10.1.9.10:2379", "/vm/"),
     ),
-    before=(LinksBefore((Qdisc("tbf", 0x80010000, b"\x00\xff"),)), None, None),
+    before=(
+        LinksBefore((Qdisc("tbf", 0x80010000, b"\x00\xff"),)),
+        None,
+        None,
+        None,
+        RegistryBefore(9, (RegistryKey(b"/vm/orders/\xff", b"\x00", 7587869),)),
+    ),
 )
 
 

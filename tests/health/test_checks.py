@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
@@ -111,3 +114,83 @@ async def test_http_to_nobody_names_the_cause(server: str) -> None:
     await checks.close()
     assert not passed
     assert detail.startswith("cannot connect")
+
+
+class RawServer:
+    """Answers every connection with the same bytes, in the given pieces, or closes when there are none."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+        self.requests: list[bytes] = []
+
+    async def __aenter__(self) -> str:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            for piece in self._pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)  # so that it is a packet of its own
+            writer.close()
+
+        self._server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "outcome"),
+    [
+        ([b"HTTP/1.1 2", b"00 OK\r\n", b"\r\n"], (True, "status 200 OK")),
+        ([b"HTTP/1.0 503\r\n\r\n"], (False, "status 503")),
+        (
+            [b"HTTP/1.1 100 Continue\r\nX: y\r\n", b"\r\nHTTP/1.1 204 No Content\r\n\r\n"],
+            (True, "status 204 No Content"),
+        ),
+        ([], (False, "it closed the connection without an answer")),
+        ([b"HTTP/1.1 200 OK"], (False, "it closed the connection without an answer")),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n"], (False, "no HTTP answer: b'SSH-2.0-OpenSSH_9.2\\r\\n'")),
+        ([b"HTTP/2 200\r\n\r\n"], (False, "no HTTP answer: b'HTTP/2 200\\r\\n\\r\\n'")),
+        ([b"x" * 20_000], (False, "no HTTP answer within 16384 bytes")),
+    ],
+)
+async def test_an_answer_is_judged_by_its_status_line_however_it_comes(
+    pieces: list[bytes], outcome: tuple[bool, str]
+) -> None:
+    async with RawServer(*pieces) as url:
+        assert await RealChecks().probe(http(f"{url}/")) == outcome
+
+
+async def test_the_request_names_host_path_and_query() -> None:
+    server = RawServer(b"HTTP/1.1 200 OK\r\n\r\n")
+    async with server as url:
+        await RealChecks().probe(http(f"{url}/a b/ü?x=1&y=ä%20"))
+    head = server.requests[0].decode("ascii")
+    assert head.startswith("GET /a%20b/%C3%BC?x=1&y=%C3%A4%20 HTTP/1.1\r\n")
+    assert f"\r\nHost: {url.removeprefix('http://')}\r\n" in head
+    assert "\r\nConnection: close\r\n" in head
+
+
+async def test_a_name_is_resolved(server: str) -> None:
+    checks = RealChecks()
+    port = server.rpartition(":")[2]
+    assert await checks.probe(http(f"http://localhost:{port}/200")) == (True, "status 200 OK")
+    assert await checks.probe(CheckSettings("t", None, f"localhost:{port}", timeout_ms=2000)) == (True, "connected")
+    await checks.close()
+
+
+async def test_a_run_for_which_this_host_has_no_descriptor_left_is_no_failure(server: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), hard))  # noqa: PTH208
+    taken = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        assert await RealChecks().probe(CheckSettings("t", None, server)) == (None, "Too many open files")
+        assert await RealChecks().probe(http(f"http://{server}/200")) == (None, "Too many open files")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)

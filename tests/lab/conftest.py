@@ -27,6 +27,20 @@ nodes:
 links:
   - [a-vm1 eth0 10.1.1.1/30, b-vm1 eth0 10.1.1.2/30]
 """
+PODS = """\
+  - {name: a-pod1, role: pod, cloud: a}
+  - {name: b-pod1, role: pod, cloud: b}
+links:
+  - [a-pod1 eth0 10.1.7.1/30, b-pod1 eth0 10.1.7.2/30]
+"""
+"""Instead of the line ``links:``: a names half of two more pages."""
+PROGRAM = "/bin/true"
+OWN_PARTS = {
+    "NETCTL_COREDNS": PROGRAM,
+    "NETCTL_KUBE_APISERVER": PROGRAM,
+    "NETCTL_KUBE_CONTROLLER_MANAGER": PROGRAM,
+}
+"""What the two pods do not need is not missed."""
 NETCTL = [sys.executable, "-m", "netctl.cli.main"]
 
 
@@ -58,11 +72,17 @@ class Bench:
             time.sleep(0.02)
         return False
 
-    def up_command(self) -> list[str]:
-        return [*NETCTL, "lab", "up", "--name", self.name, "--topology", str(self.topology), "--timeout", "20"]
+    def add_pods(self) -> None:
+        self.edit_topology("links:\n", PODS)
+        self.env |= OWN_PARTS
 
-    def up(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.up_command(), env=self.env, capture_output=True, text=True, check=False, timeout=60)
+    def up_command(self, *words: str) -> list[str]:
+        command = [*NETCTL, "lab", "up", "--name", self.name, "--topology", str(self.topology), "--timeout", "20"]
+        return [*command, *words]
+
+    def up(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = self.up_command(*words)
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, timeout=60)
 
     def command(self, *words: str) -> list[str]:
         return [*NETCTL, "lab", words[0], "--name", self.name, *words[1:]]

@@ -71,6 +71,17 @@ def test_another_topology_is_refused_while_one_is_up(bench: Bench) -> None:
     assert len(Lab.open(bench.name).processes()) == 2
 
 
+def test_a_lab_with_other_daemons_is_good_enough_unless_some_are_asked_for(bench: Bench) -> None:
+    pair = "  - {name: ra, role: provider, asn: 1, daemon: frr}\n"
+    pair += "  - {name: rb, role: fabric, cloud: b, asn: 2, daemon: bird}\n"
+    bench.edit_topology("links:\n", pair + "links:\n  - [ra eth0 10.1.2.1/30, rb eth0 10.1.2.2/30]\n")
+    done = bench.up("--providers", "bird")
+    assert done.returncode == 0, done.stderr
+    again = bench.up()
+    assert (again.returncode, "is up already" in again.stderr) == (0, True)
+    assert bench.up("--providers", "embedded").returncode == 3
+
+
 def test_down_of_a_lab_that_is_not_there_is_no_error(bench: Bench) -> None:
     down = bench.run("down")
     assert down.returncode == 0

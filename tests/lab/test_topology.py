@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from netctl.lab.daemons import Providers, choose_daemons, gateway_file, plan_lab
+from netctl.lab.daemons import Providers, choose_daemons, gateway_file, plan_lab, resolv_files, router_of
 from netctl.lab.topology import PACKAGED, Topology, load_topology
 from netctl.model.errors import EnvironmentLackError, UsageError
+from netctl.model.prefix import format_prefix
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,15 @@ def wrong(folder: Path, old: str, new: str) -> str:
 def test_the_packaged_topology_has_two_clouds_and_two_providers(packaged: Topology) -> None:
     roles = [node.role for node in packaged.nodes]
     assert (roles.count("provider"), roles.count("gateway"), roles.count("fabric"), roles.count("vm")) == (2, 2, 2, 6)
+    for role, names in {
+        "kube": ["a-kube", "b-kube"],
+        "dns": ["a-dns", "b-dns"],
+        "ingress": ["a-ing", "b-ing"],
+        "pod": ["a-pod1", "a-pod2", "b-pod1", "b-pod2"],
+        "mgmt": ["mgmt"],
+    }.items():
+        assert [node.name for node in packaged.nodes if node.role == role] == names
+    assert (packaged.address("b-dns"), packaged.address("mgmt")) == ("10.2.5.53", "10.1.9.10")
     assert [n.node.name for n in packaged.neighbours("ga1")] == ["pa", "pb", "fa"]
     assert [n.node.name for n in packaged.neighbours("fa")] == ["ga1"]
 
@@ -54,6 +64,18 @@ def test_the_gateway_file_is_accepted_and_means_what_the_topology_says(packaged:
     assert (default.to, [str(c) for c in default.when]) == (("fabric",), ["path:any"])
 
 
+def test_a_fabric_router_announces_every_machine_at_it(packaged: Topology) -> None:
+    announced = {format_prefix(prefix) for prefix in router_of(packaged, packaged.node("fa")).announce}
+    assert announced == {f"10.1.{n}.0/24" for n in range(1, 10)}
+
+
+def test_machines_that_ask_for_names_are_told_their_own_clouds_server(packaged: Topology) -> None:
+    files = resolv_files(packaged)
+    assert files["etc/resolv/b-pod1"].splitlines()[:2] == ["search netctl.internal", "nameserver 10.2.5.53"]
+    assert "nameserver 10.1.5.53" in files["etc/resolv/mgmt"]
+    assert not {"etc/resolv/ga1", "etc/resolv/a-kube"} & files.keys()
+
+
 def test_an_unknown_key_is_named_with_its_line(tmp_path: Path) -> None:
     message = wrong(tmp_path, "{name: pa, role: provider", "{name: pa, rolle: provider")
     line = (
@@ -75,6 +97,8 @@ def test_an_unknown_key_is_named_with_its_line(tmp_path: Path) -> None:
         ("gw-pa 10.0.1.1/30", "gw-pa 10.0.1.1/33", "10.0.1.1/33"),
         ("gw-pa 10.0.1.1/30", "gw-pa-is-too-long 10.0.1.1/30", "no interface name"),
         ("ga1 gw-pa 10.0.1.1/30", "ga1 gw-pa", "is no link end"),
+        ("fa to-a-pod2 10.1.8.1/24, a-pod2 eth0", "fa to-a-pod2 10.1.8.1/24, a-pod1 eth1", "has one link, not several"),
+        ("ga1 gw-fabric 10.1.0.1/30, fa to-ga1", "a-vm1 gw-fabric 10.1.0.1/30, fa to-ga1", "has no BGP neighbour"),
         ("version: 1", "version: 2", "2"),
         ("nodes:", "nodes: [", "topology.yaml:"),
     ],
@@ -105,6 +129,6 @@ def test_every_file_that_a_program_is_given_is_written(packaged: Topology, tmp_p
     for providers in (Providers.bird, Providers.embedded):
         plan, files = plan_lab("t", tmp_path, packaged, providers)
         named = {word for p in plan.processes for word in p.argv if word.startswith(f"{tmp_path}/etc/")}
-        of_the_lab = {"etc/hosts", "etc/resolv.conf"}  # which init mounts
+        of_the_lab = {"etc/hosts", "etc/resolv.conf", *resolv_files(packaged)}  # which are mounted
         assert named == {str(tmp_path / name) for name in files.keys() - of_the_lab}
         assert of_the_lab <= files.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -51,4 +52,17 @@ def test_refused_user_namespaces_are_one_line_that_names_the_setting(bench: Benc
     assert "user.max_user_namespaces is 0" in done.stderr
     assert "sysctl -w user.max_user_namespaces=" in done.stderr
     assert "Traceback" not in done.stderr
+    bench.assert_nothing_left()
+
+
+def test_the_names_half_runs_without_root_too(bench: Bench) -> None:
+    bench.add_pods()
+    done = unprivileged(bench, *bench.up_command())
+    assert done.returncode == 0, done.stderr
+    shown = unprivileged(bench, *bench.command("status", "-o", "json"))
+    processes = json.loads(shown.stdout)["processes"]
+    assert {(p["node"], p["state"]) for p in processes} == {
+        (node, "running") for node in ("a-vm1", "b-vm1", "a-pod1", "b-pod1")
+    }
+    assert unprivileged(bench, *bench.command("down")).returncode == 0
     bench.assert_nothing_left()

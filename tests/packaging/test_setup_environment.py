@@ -245,6 +245,16 @@ def test_a_python_that_is_too_old_is_named(checkout: Checkout) -> None:
     assert "no Python 3.11 or newer found" in err
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_with_parts_the_command_runs_after_they_are_built_or_not_at_all(checkout: Checkout, code: int) -> None:
+    parts = checkout.folder / "tools" / "parts.sh"
+    parts.write_text(f'#!/bin/sh\necho "parts with $VIRTUAL_ENV"\nexit {code}\n')
+    parts.chmod(0o755)
+    done, out, err = checkout.run("--parts", "--", "echo", "ran")
+    assert (done, out) == (code, "" if code else "ran\n")
+    assert f"parts with {checkout.folder}/.venv\n" in err
+
+
 def test_an_unknown_option_is_a_usage_error(checkout: Checkout) -> None:
     assert checkout.run("--fast")[0] == 2
 

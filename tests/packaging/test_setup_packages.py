@@ -127,6 +127,12 @@ def test_only_what_is_missing_is_named_and_installed_while_no_service_may_start(
     assert out == "none\n0\n"
 
 
+def test_what_only_the_naming_half_uses_is_asked_for_too(system: System) -> None:
+    _, err = system.run('rm -f /usr/sbin/haproxy; NETCTL_NO_APT=1 "$SETUP" --system')
+    assert "these packages are missing, and NETCTL_NO_APT forbids installing them: bird2 haproxy\n" in err
+    assert system.calls() == []
+
+
 def test_lists_that_are_there_are_not_fetched_again(system: System) -> None:
     system.run('touch "$STATE/lists"; "$SETUP" --system')
     assert system.calls() == [INSTALL, "policy 101"]

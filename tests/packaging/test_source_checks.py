@@ -29,7 +29,7 @@ check = load_tool("check")
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """An empty project."""
-    for name in ("netctl", "tests", "tools", "bgp", "dns"):
+    for name in ("netctl", "tests", "tools", "bgp", "dns", "deploy"):
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -139,7 +139,7 @@ def test_the_backend_that_is_locked_is_the_one_that_builds() -> None:
 def test_make_alone_lists_every_target() -> None:
     done = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True)
     listed = re.findall(r"^  ([a-z]+) ", done.stdout, re.MULTILINE)
-    assert listed == ["help", "try", "lab", "test", "check", "bench", "soak", "clean"]
+    assert listed == ["help", "try", "lab", "parts", "test", "check", "bench", "soak", "clean"]
 
 
 def test_bench_without_a_name_lists_what_there_is() -> None:

@@ -13,22 +13,31 @@ import pytest
 
 from netctl.cli.main import main
 from netctl.sim import run as run_module
-from netctl.sim.invariants import Failure
-from netctl.sim.run import Outcome
-from netctl.sim.schedule import Fault, Schedule, dump, load
+from netctl.sim.files import dump_any
+from netctl.sim.names.schedule import NamesFault, NamesSchedule
+from netctl.sim.outcome import Failure, Outcome
+from netctl.sim.schedule import Fault, Schedule, load
 
 
 def test_seeds_without_a_violation_end_with_0_and_one_row_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "run", "--seeds", "1..3", "-o", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["seed"] for row in rows] == [1, 2, 3]
+    assert [(row["seed"], row["world"]) for row in rows] == [(s, w) for s in (1, 2, 3) for w in ("routing", "names")]
     assert {row["verdict"] for row in rows} == {"ok"}
 
 
-def test_a_replayed_file_gives_the_digest_of_its_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    schedule = Schedule(9, 50, 3, (Fault("cut", "ga1-pa", 100, 700),))
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule(9, 50, 3, (Fault("cut", "ga1-pa", 100, 700),)),
+        NamesSchedule(9, 30, (100, 300), (NamesFault("kill", "c1", 100, 700),)),
+    ],
+)
+def test_a_replayed_file_gives_the_digest_of_its_seed(
+    schedule: Schedule | NamesSchedule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "s.json"
-    file.write_bytes(dump(schedule))
+    file.write_bytes(dump_any(schedule))
     assert main(["sim", "run", "--replay", str(file), "-o", "json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["digest"] == run_module.simulate(schedule).digest
@@ -45,7 +54,7 @@ def test_a_failing_seed_is_shrunk_saved_and_says_how_to_replay_it(
     schedule = Schedule(5, 50, 3, (Fault("reset", "ga1-pa", 5, 0), Fault("cut", "ga1-pb", 7, 150)))
     monkeypatch.setattr("netctl.sim.run.simulate", fails_on_cuts)
     monkeypatch.setattr("netctl.cli.sim.simulate", fails_on_cuts)
-    monkeypatch.setattr("netctl.cli.sim.generate", lambda seed: schedule)
+    monkeypatch.setattr("netctl.cli.sim.scheduled", lambda world, seed: schedule)
     assert main(["sim", "run", "--seed", "5", "--save-to", str(tmp_path)]) == 1
     said = capsys.readouterr()
     file = tmp_path / "sim-seed-5.json"
@@ -115,4 +124,34 @@ def test_the_played_drill_says_that_it_is_simulated(capsys: pytest.CaptureFixtur
 
 def test_a_played_drill_that_misses_its_objective_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "play", "--objective-ms", "1", "-o", "json"]) == 1
-    assert json.loads(capsys.readouterr().out)["simulated"] is True
+    assert json.loads(capsys.readouterr().out)["routing"]["simulated"] is True
+    assert main(["sim", "play", "--world", "names", "--names-objective-ms", "1", "-o", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["names"]["simulated"] is True
+
+
+def test_one_world_can_be_asked_for_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", "run", "--seeds", "1..2", "--world", "names", "-o", "json"]) == 0
+    assert [row["world"] for row in json.loads(capsys.readouterr().out)] == ["names", "names"]
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ('{"world": "names", "seed": 1}', "max_shrink_percent"),
+        (
+            (
+                '{"world": "names", "seed": 1, "max_shrink_percent": 30, "budget": [1, 2], "faults": '
+                '[{"kind": "kill", "where": "c9", "at_ms": 1, "for_ms": 1}]}'
+            ),
+            "no such place",
+        ),
+        ('{"world": "names", "seed": 1, "max_shrink_percent": 300, "budget": [1, 2], "faults": []}', "0 to 100"),
+    ],
+)
+def test_a_wrong_names_schedule_is_a_usage_error(
+    document: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "s.json"
+    file.write_text(document)
+    assert main(["sim", "run", "--replay", str(file)]) == 2
+    assert complaint in capsys.readouterr().err

@@ -1,3 +1,4 @@
+# long because: what holds of one run holds of both worlds, and is said once
 """The simulator itself: deterministic, finds what is broken, shrinks it, replays it."""
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from netctl.model.ports import Kernel, Ports
 from netctl.model.routing import DeleteRoutes, KernelOp, OpFailed, PutGroup, PutMember, PutRoutes
 from netctl.sim.gateway import Programs
 from netctl.sim.loop import START_NS
+from netctl.sim.outcome import Outcome
 from netctl.sim.play import play_provider_cut
-from netctl.sim.run import Outcome, shrunk, simulate
+from netctl.sim.run import shrunk, simulate
 from netctl.sim.schedule import Fault, Schedule, generate
 
 SEEDS = range(1, 13)

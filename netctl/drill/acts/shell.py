@@ -8,27 +8,31 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
+from netctl.drill.control import Glance, glance
 from netctl.drill.decide import Event
 from netctl.drill.experiments import Drill, Experiment, Options
 from netctl.drill.facts import Facts
 from netctl.drill.flows import Measured, candidates, choose
 from netctl.drill.folder.io import Lock, open_journals, undo_from_journal
+from netctl.drill.instrument.io import Instrument
 from netctl.drill.judge import Moments
 from netctl.drill.programs.io import Program, ask_routes, last_words
 from netctl.drill.site import Site
 from netctl.fault import journal
 from netctl.fault.shell import Said
-from netctl.model.clock import MS, SECOND
+from netctl.model.clock import SECOND
 from netctl.model.errors import InconclusiveError, RefusedError
 from netctl.model.io import FileStore
-from netctl.probe.spec import ProbeReport, ProbeSpec, Status
+from netctl.probe.names.spec import NamesReport
+from netctl.probe.spec import ProbeReport, ProbeSpec
 
 BASELINE_S = 1.0
 CLEAN_MS = 1_000
-"""So long no flow may have missed a packet before the fault is allowed."""
+"""So long no flow may have missed a packet, and no request failed, before the fault is allowed."""
 TAIL_MS = 2_000
 """Sustained recovery: so long no flow may miss a packet before the measurement ends."""
 STEADY_WITHIN_S = 10.0
@@ -37,6 +41,8 @@ SETTLE_WITHIN_S = 90.0
 TAIL_WITHIN_S = 30.0
 _GUARDIAN_WITHIN_S = 15.0
 _REPORT_WITHIN_S = 15.0
+_GLANCE_S = 0.05
+R = TypeVar("R", ProbeReport, NamesReport)
 
 
 class Failed(Exception):  # noqa: N818 (an answer, not an error)
@@ -66,11 +72,10 @@ class Acts:
         self._tell = tell
         self._log = site.folder / f"{identifier}.log"
         self._facts: Facts | None = None
-        self._probe: Program | None = None
+        self._flows: Instrument[ProbeReport] | None = None
+        self._names: Instrument[NamesReport] | None = None
         self._guardian: Program | None = None
         self._watchers: list[asyncio.Task[None]] = []
-        self._status: Status | None = None
-        self._fresh = asyncio.Event()
         self._said: asyncio.Queue[Said] = asyncio.Queue()
         self._baseline_ns = 0
         self._injected: Said | None = None
@@ -79,6 +84,8 @@ class Acts:
         self.experiment: Experiment | None = None
         self.measured: list[Measured] = []
         self.report: ProbeReport | None = None
+        self.names_report: NamesReport | None = None
+        self.glances: list[Glance] = []
         self.notes: list[str] = []
         self.injecting = False
 
@@ -107,6 +114,9 @@ class Acts:
 
     async def choose(self) -> None:
         assert self._facts is not None
+        assert self.experiment is not None
+        if not self.experiment.objectives:
+            return
         for direction, (gateway, flows) in candidates(self._facts, self._id).items():
             ways = await asyncio.to_thread(ask_routes, self._site, gateway.name, flows)
             self.measured += choose(direction, gateway, flows, ways)
@@ -114,12 +124,32 @@ class Acts:
             raise InconclusiveError("the lab has no two clouds with a VM each")
 
     async def probe(self) -> None:
-        self._probe = await Program.start(self._site, [sys.executable, "-m", "netctl.probe", "-"], self._log)
-        self._probe.tell(msgspec.json.encode(ProbeSpec(flows=tuple(m.flow for m in self.measured))))
-        self._watchers.append(asyncio.create_task(self._watch_probe(self._probe)))
-        self._say(f"{len(self.measured)} flows; waiting for {CLEAN_MS / 1000:g} s without loss")
-        if not await self._wait_clean(CLEAN_MS, CLEAN_WITHIN_S):
-            raise RefusedError(f"flows lose packets without any fault: {self._losers()}", "netctl lab status")
+        assert self.experiment is not None
+        measured = []
+        if self.measured:
+            self._flows = await self._start(
+                "netctl.probe", ProbeSpec(tuple(m.flow for m in self.measured)), ProbeReport
+            )
+            measured.append(f"{len(self.measured)} flows")
+        if watch := self.experiment.names:
+            spec = watch.spec
+            self._names = await self._start("netctl.probe.names", spec, NamesReport)
+            self._watchers.append(asyncio.create_task(self._watch_controllers()))
+            measured.append(
+                f"{len(spec.lookups)} lookups each {spec.lookup_interval_us // 1000} ms, "
+                f"{len(spec.visits)} requests by name each {spec.visit_interval_us // 1000} ms"
+            )
+        self._say(f"{'; '.join(measured)}; waiting for {CLEAN_MS / 1000:g} s without loss")
+        if unclean := await self._wait_clean(CLEAN_MS, CLEAN_WITHIN_S):
+            what, losers = unclean
+            raise RefusedError(f"{what} without any fault: {losers}", "netctl lab status")
+
+    async def _start(self, module: str, spec: msgspec.Struct, kind: type[R]) -> Instrument[R]:
+        program = await Program.start(self._site, [sys.executable, "-m", module, "-"], self._log)
+        program.tell(msgspec.json.encode(spec))
+        return Instrument(
+            program, kind, lambda: self._tell(Event.PROBE_GONE, f"the probe died: {last_words(self._log)}")
+        )
 
     async def guard(self) -> None:
         """The undo is on disk, the guardian has captured what is there, and waits."""
@@ -180,42 +210,41 @@ class Acts:
             raise Failed(f"not steady {SETTLE_WITHIN_S:.0f} s after the fault: " + "; ".join(missing[:3]))
 
     async def tail(self) -> None:
-        if not await self._wait_clean(TAIL_MS, TAIL_WITHIN_S):
-            raise Failed(f"no {TAIL_MS / 1000:g} s without loss within {TAIL_WITHIN_S:.0f} s: {self._losers()}")
+        if unclean := await self._wait_clean(TAIL_MS, TAIL_WITHIN_S):
+            raise Failed(f"no {TAIL_MS / 1000:g} s without loss within {TAIL_WITHIN_S:.0f} s: {': '.join(unclean)}")
 
     async def collect(self) -> None:
-        assert self._probe is not None
-        self._probe.leave()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REPORT_WITHIN_S):
-                while self.report is None:
-                    self._fresh.clear()
-                    await self._fresh.wait()
-        if self.report is None:
+        if self._flows is not None:
+            self.report = await self._flows.finish(_REPORT_WITHIN_S)
+        if self._names is not None:
+            self.names_report = await self._names.finish(_REPORT_WITHIN_S)
+        if any(probe.report is None for probe in self._probes):
             raise Failed("the probe gave no report")
 
     async def close(self) -> None:
         """End what was started; the lock is the caller's."""
-        for program in (self._probe, self._guardian):
-            if program is not None:
-                program.leave()
-                await program.ended(5.0)
+        for probe in self._probes:
+            await probe.close()
+        if self._guardian is not None:
+            self._guardian.leave()
+            await self._guardian.ended(5.0)
         for watcher in self._watchers:
             watcher.cancel()
 
     # --- watching and waiting --------------------------------------------------------------------------------------
 
-    async def _watch_probe(self, probe: Program) -> None:
-        """Status lines until the report."""
-        with contextlib.suppress(msgspec.DecodeError):
-            while (line := await probe.line()) is not None:
-                if line.startswith(b'{"type":"report"'):
-                    self.report = msgspec.json.decode(line, type=ProbeReport)
-                else:
-                    self._status = msgspec.json.decode(line, type=Status)
-                self._fresh.set()
-        if self.report is None:
-            self._tell(Event.PROBE_GONE, f"the probe died: {last_words(self._log)}")
+    @property
+    def _probes(self) -> list[Instrument[ProbeReport] | Instrument[NamesReport]]:
+        return [probe for probe in (self._flows, self._names) if probe is not None]
+
+    async def _watch_controllers(self) -> None:
+        """What they say, as often as it changes."""
+        while True:
+            bodies = await asyncio.to_thread(self._site.controllers)
+            seen = glance(bodies, time.monotonic_ns())
+            if not self.glances or seen != self.glances[-1]:
+                self.glances.append(seen)
+            await asyncio.sleep(_GLANCE_S)
 
     async def _watch_guardian(self, guardian: Program) -> None:
         with contextlib.suppress(msgspec.DecodeError):
@@ -249,18 +278,9 @@ class Acts:
             await asyncio.sleep(0.2)
         return []
 
-    async def _wait_clean(self, clean_ms: int, within_s: float) -> bool:
-        """Until no flow has missed a packet for ``clean_ms``, counted from now."""
-        begun_ns = time.monotonic_ns()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while True:
-                    status = self._status
-                    if status and min(status.clean_ms, (status.at_ns - begun_ns) // MS) >= clean_ms:
-                        return True
-                    self._fresh.clear()
-                    await self._fresh.wait()
-        return False
-
-    def _losers(self) -> str:
-        return ", ".join(self._status.waiting) if self._status and self._status.waiting else "now and then"
+    async def _wait_clean(self, clean_ms: int, within_s: float) -> tuple[str, str] | None:
+        """Until nothing has gone wrong for ``clean_ms``, counted from now; else what goes wrong, and where."""
+        clean = await asyncio.gather(*(probe.clean(clean_ms, within_s) for probe in self._probes))
+        losers = [probe.losers for probe, well in zip(self._probes, clean, strict=True) if not well]
+        what = "flows lose packets" if self._flows and not clean[0] else "requests by name fail"
+        return (what, "; ".join(losers)) if losers else None

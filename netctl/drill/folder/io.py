@@ -120,6 +120,7 @@ def save_result(site: Site, result: DrillResult, lock: Lock) -> None:
         if journal.document_name(identifier) not in still_open:
             store.delete(name)
             store.delete(journal.document_name(identifier))
+            store.delete(identifier + journal.SAVED)
             store.delete(f"{identifier}.log")
 
 

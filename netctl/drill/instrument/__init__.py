@@ -1,0 +1,1 @@
+"""A probe as a drill sees it."""

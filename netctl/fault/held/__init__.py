@@ -1,0 +1,1 @@
+"""The files that keep programs of the lab down."""

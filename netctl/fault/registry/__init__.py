@@ -1,0 +1,1 @@
+"""What an etcd holds below a prefix: saved, deleted, put back."""

@@ -1,0 +1,1 @@
+"""Certificate files → TLS contexts."""

@@ -1,0 +1,1 @@
+"""TCP sockets, with TLS around them or without."""

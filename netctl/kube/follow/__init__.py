@@ -1,0 +1,1 @@
+"""Listing and watching (``io``), as ``netctl.kube.informer`` decides."""

@@ -1,0 +1,1 @@
+"""Getting and keeping a Lease (``io``), as ``netctl.kube.lease`` decides."""

@@ -1,0 +1,1 @@
+"""HTTP requests to one API server, with the right credentials (``io``)."""

@@ -1,0 +1,1 @@
+"""etcd 3.4 and later as a registry, by its JSON gateway."""

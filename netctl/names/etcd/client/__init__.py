@@ -1,0 +1,1 @@
+"""The client alone: the registry uses it, and so does whoever registers."""
