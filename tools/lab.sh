@@ -41,7 +41,8 @@ if ! "$here/parts.sh" --check 2>/dev/null; then
     wait "$parts" || code=$?
     parts=
     if [ "$code" != 0 ]; then
-        printf '\nThe routing half is up and measured; without those programs there is no naming half.\n' >&2
+        printf '\n%s\n%s\n' 'The routing half is up and measured, and stays up. There is no naming half: CoreDNS and Kubernetes could not be' \
+            'built, for the reason above. Mend it and call make lab again (make parts only builds); netctl lab down ends it all.' >&2
         exit 3
     fi
 fi
@@ -68,4 +69,8 @@ The lab is up. Try next:
   $netctl drill list                      what else can be broken
   $netctl lab down                        end it all
 END
+if [ "$worst" != 0 ]; then
+    printf '\nThe lab is up, but a drill above has not passed (exit code %s). %s\n' "$worst" \
+        "${netctl} drill show lists them with the reason; inconclusive (6) means: run it again when the machine is less busy." >&2
+fi
 exit "$worst"

@@ -56,7 +56,7 @@ def _find(agent: Agent, text: str, kernel: KernelState) -> Prefix | None:
 
 def _parse(text: str) -> Prefix:
     """A prefix, or an address as a prefix of its own. Raises UsageError."""
-    hint = "give a prefix like 10.2.0.0/16 or an address like 10.2.0.5"
+    hint = "give a prefix like 10.2.0.0/16, an address like 10.2.0.5, or a service in lower case like orders"
     try:
         prefix = parse_prefix(text) if "/" in text else bytes((32,)) + parse_address(text)
     except ValueError as error:

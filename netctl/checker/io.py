@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from netctl.checker.decide import MOST_RUNNING
-from netctl.checker.shell import SOCKET, CheckerShell
+from netctl.checker.shell import CheckerShell
 from netctl.health.io import RealChecks
 from netctl.ipc.io import UnixStreams
 from netctl.ipc.tls.io import TlsStreams
@@ -20,11 +20,6 @@ from netctl.model.errors import EnvironmentLackError
 from netctl.model.io import SystemClock
 from netctl.telemetry.http.io import metrics_server
 from netctl.telemetry.io import configure_logging
-
-
-def checker_socket(settings: Checker) -> Path:
-    """Where the checker listens."""
-    return Path(settings.runtime_dir, SOCKET)
 
 
 def run_checker(settings: Checker) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from netctl.cli.output import Format, OutputOption, emit, progress
+from netctl.cli.output import Column, Format, OutputOption, View, emit_views, progress
 from netctl.cli.sources import Source, ask_all
 from netctl.model.errors import EnvironmentLackError, NetctlError
 
@@ -32,18 +33,33 @@ def run(config: ConfigOption) -> None:
 
 @app.command()
 def plan(config: ConfigOption, output: OutputOption = Format.table) -> int:
-    """Show what a controller would write now, and write nothing. Exit code 10 when there are changes."""
+    """Show what a controller would write and hold back now, and which entries it skips; write nothing. Exit code 10
+    when there are changes."""
     require("controller", "kubernetes", "aiohttp")
     from netctl.config import load_controller
     from netctl.controller.io import plan_once
 
-    writes = plan_once(load_controller(config))
-    if writes or output in {Format.json, Format.yaml}:
-        emit(writes, ["cluster", "verb", "resource", "name", "why"], output)
+    planned = plan_once(load_controller(config))
+    writes = planned["writes"]
+    emit_views(planned, list(_plan_views(planned)), output)
     counts = {verb: sum(write["verb"] == verb for write in writes) for verb in ("create", "replace", "delete")}
     said = ", ".join(f"{count} to {verb}" for verb, count in counts.items() if count)
     progress(f"{len(writes)} changes: {said}" if writes else "no changes")
     return EXIT_CHANGES if writes else 0
+
+
+def _plan_views(planned: dict[str, Any]) -> Iterator[View]:
+    """The writes, what is held back of each service, the entries that are skipped: each only where there are any."""
+    if planned["writes"]:
+        yield View(planned["writes"], ["cluster", "verb", "resource", "name", "why"])
+    if holds := planned["holds"]:
+        words = [f"{hold['service']} ({len(hold['instances'])} of {hold['served']} would go)" for hold in holds]
+        held = f"{len(holds)} {'hold' if len(holds) == 1 else 'holds'}: {', '.join(words)}"
+        yield View(holds, ["service", "instances"], title=held, below="reason")
+    if skipped := planned["skipped"]:
+        more = planned["skipped_total"] - len(skipped)
+        note = f"and {more} more entries are skipped" if more > 0 else ""
+        yield View(skipped, ["source", "key", Column("reason", "skipped, because")], note=note)
 
 
 @app.command()

@@ -80,7 +80,7 @@ _RESULT_COLUMNS = [
 
 
 def show_result(result: DrillResult, output: Format) -> None:
-    """One drill: its flows, what came of them by direction and provider, its phases, the verdict."""
+    """One drill: its flows, what came of them by direction and provider, in wide its phases, the verdict."""
     from netctl.drill.summary import by_provider
 
     groups = by_provider(result.flows)
@@ -97,7 +97,9 @@ def show_result(result: DrillResult, output: Format) -> None:
         View([_request_row(one) for one in result.requests], _columns(result, _REQUEST_COLUMNS))
         if result.requests
         else None,
-        View(phases, ["phase", Column("at_s", right=True), Column("took_s", right=True)]),
+        View(phases, ["phase", Column("at_s", right=True), Column("took_s", right=True)])
+        if output is Format.wide and result.verdict != "refused"
+        else None,
         View([], [], note="\n".join([*result.notes, *_control(result), _summary(result)])),
     ]
     emit_views(result, [view for view in views if view is not None], output)

@@ -25,7 +25,7 @@ _CLUSTERS = [
 
 
 def service_views(answers: list[dict[str, Any]]) -> Iterator[View]:
-    """What controllers say of a service; those who see the same instances are shown together."""
+    """What controllers say of a service; those of one lab (or host) who see the same instances are shown together."""
     groups: list[list[dict[str, Any]]] = []
     for answer in answers:
         same = next((group for group in groups if _seen(group[0]) == _seen(answer)), None)
@@ -38,7 +38,8 @@ def service_views(answers: list[dict[str, Any]]) -> Iterator[View]:
 
 
 def _seen(answer: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in answer.items() if key not in {"label", "controller", "clusters"}}
+    told = {key: value for key, value in answer.items() if key not in {"label", "controller", "clusters"}}
+    return {**told, "lab": answer["label"].partition("/")[0]}
 
 
 def _views(group: list[dict[str, Any]], who: str) -> Iterator[View]:

@@ -63,7 +63,9 @@ def _refusal(hold: str, found: list[Source], refusals: dict[str, NetctlError]) -
         return failures[0]
     known = [str(row["id"]) for row in holds]
     if hold not in known:
-        return UsageError(f"no hold is called {hold!r}", f"holds: {', '.join(known) or 'none'}")
+        return UsageError(
+            f"no hold is called {hold!r}", f"holds: {', '.join(known)}" if known else "there are none now"
+        )
     failure = NetctlError(
         f"no controller lets {hold} go: " + "; ".join(f"{who}: {error.message}" for who, error in refusals.items()),
         next((error.hint for error in refusals.values() if error.hint), ""),

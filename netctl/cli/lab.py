@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,11 @@ app = typer.Typer(help="Two clouds and two providers on this machine, in namespa
 _CLOUD_COLUMNS: list[Column | str] = ["cloud", "api", "leader", "checker", Column("holds", right=True)]
 _ANSWER_COLUMNS: list[Column | str] = ["name", Column("cloud", "asked in"), "answer"]
 
+_ADDRESSES = 4
+"""A node that has more shows the first."""
+
 NameOption = Annotated[str, typer.Option("--name", "--lab", help="which lab; several run side by side")]
+NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="as 'netctl lab status' names it")]
 
 
 @app.command()
@@ -81,7 +85,7 @@ def status(name: NameOption = DEFAULT_NAME, output: OutputOption = Format.table)
         {**row, "name": name, "answer": answer} for row in data["names"] for name, answer in row["answers"].items()
     ]
     views = [
-        View(data["nodes"], nodes, "Nodes", "\n".join(data["notes"])),
+        View(_nodes(data["nodes"], output), nodes, "Nodes", "\n".join(data["notes"])),
         View(data["sessions"], sessions, "Sessions"),
         *([View(data["names"], _CLOUD_COLUMNS, "Clusters"), View(names, _ANSWER_COLUMNS, "Names")] if names else []),
         View(data["processes"], processes, "Processes"),
@@ -98,8 +102,11 @@ def list_(output: OutputOption = Format.table) -> None:
 
 
 @app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def exec_(context: typer.Context, node: str, name: NameOption = DEFAULT_NAME) -> None:
-    """Run a command on a node: netctl lab exec NODE -- COMMAND. Its exit code is this command's."""
+def exec_(context: typer.Context, node: NodeArgument, name: NameOption = DEFAULT_NAME) -> None:
+    """Run a command on a node: netctl lab exec NODE -- COMMAND. Its exit code is this command's.
+
+    It sees this machine's files and the node's network: a cluster's API, etcd and CoreDNS answer there, not outside.
+    """
     if not context.args:
         raise UsageError("no command given", f"netctl lab exec {node} -- ip route")
     command = Lab.open(name).command(node, context.args)
@@ -109,7 +116,7 @@ def exec_(context: typer.Context, node: str, name: NameOption = DEFAULT_NAME) ->
 
 @app.command()
 def logs(
-    node: str,
+    node: NodeArgument,
     name: NameOption = DEFAULT_NAME,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with what is written from now on")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="this many of each file")] = 100,
@@ -121,6 +128,16 @@ def logs(
     command = ["tail", "-n", str(lines), *(["-F"] if follow else []), "-v", *map(str, paths)]
     sys.stdout.flush()
     os.execvp(command[0], command)  # noqa: S606
+
+
+def _nodes(nodes: list[dict[str, Any]], output: Format) -> list[dict[str, Any]]:
+    """A fabric router has an address towards each of its cloud's nodes: only in wide they are all shown."""
+    if output is Format.wide:
+        return nodes
+    return [
+        {**node, "addresses": f"{found[0]} +{len(found) - 1}"} if len(found := node["addresses"]) > _ADDRESSES else node
+        for node in nodes
+    ]
 
 
 def _name_option(name: str) -> str:

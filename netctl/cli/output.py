@@ -48,12 +48,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One table for people: ``rows`` shown by ``columns``, under ``title``; ``note`` is printed below it."""
+    """One table for people: ``rows`` shown by ``columns``, under ``title``; ``note`` is printed below it. ``below``:
+    the key of a sentence that stands on a line of its own under each row, too long for a column."""
 
     rows: Sequence[Any]
     columns: Sequence[Column | str]
     title: str = ""
     note: str = ""
+    below: str = ""
 
 
 _COLOURS = {
@@ -178,12 +180,17 @@ def _coloured(out: TextIO) -> bool:
 def _render(view: View, wide: bool, coloured: bool) -> str:
     columns = [column if isinstance(column, Column) else Column(column) for column in view.columns]
     columns = [column for column in columns if wide or not column.wide]
-    cells = [[_cell(_reach(row, column.key)) for column in columns] for row in to_plain(view.rows)]
+    rows = to_plain(view.rows)
+    cells = [[_cell(_reach(row, column.key)) for column in columns] for row in rows]
     lines = [view.title] if view.title else []
     if columns:
         table = [[column.heading for column in columns], *cells]
         widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
-        lines += [_line(row, widths, columns, coloured and index > 0) for index, row in enumerate(table)]
+        lines.append(_line(table[0], widths, columns, coloured=False))
+        for row, shown in zip(rows, cells, strict=True):
+            lines.append(_line(shown, widths, columns, coloured))
+            if view.below and (sentence := _reach(row, view.below)):
+                lines.append(f"  {_cell(sentence)}")
     if view.note:
         lines.append(view.note)
     return "".join(line + "\n" for line in lines)

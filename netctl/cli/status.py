@@ -41,8 +41,8 @@ def status(
             row = {**place, "answers": False, "error": answer.message, source.program: source.name}
         data["gateways" if source.program == "agent" else f"{source.program}s"].append(row)
     now = time.time()
-    views = [*gateway_views(data["gateways"], now), *naming_views(data["controllers"], data["checkers"], now)]
-    emit_views(data, views, output)
+    names = naming_views(data["controllers"], data["checkers"], now, wide=output is Format.wide)
+    emit_views(data, [*gateway_views(data["gateways"], now), *names], output)
     return 0 if found and all(row["answers"] for rows in data.values() for row in rows) else 1
 
 

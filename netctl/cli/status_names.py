@@ -14,8 +14,9 @@ from netctl.cli.status_gateways import ago
 Row = dict[str, Any]
 
 
-def naming_views(controllers: list[Row], checkers: list[Row], now: float) -> Iterator[View]:
-    """The tables of controllers and checkers, holds first after the overview. ``now``: seconds since the epoch."""
+def naming_views(controllers: list[Row], checkers: list[Row], now: float, *, wide: bool = False) -> Iterator[View]:
+    """The tables of controllers and checkers, holds first after the overview. ``now``: seconds since the epoch;
+    ``wide``: with every window of a budget."""
     controllers = [{**c, "controller": c["label"] or c["controller"]} for c in controllers]
     checkers = [{**c, "checker": c["label"] or c["checker"]} for c in checkers]
     if controllers:
@@ -24,7 +25,7 @@ def naming_views(controllers: list[Row], checkers: list[Row], now: float) -> Ite
     yield from hold_views(merged(alive, "holds", ("id",)), now)
     panic = merged([{**c, "panic": [{"service": s} for s in c.get("panic", ())]} for c in alive], "panic", ("service",))
     yield from _view(panic, [Column("service", "nothing is healthy anywhere"), "controllers"])
-    yield from _view([_cluster(c, now) for c in each(alive, "clusters")], _CLUSTERS)
+    yield from _view([_cluster(c, now, wide=wide) for c in each(alive, "clusters")], _CLUSTERS)
     yield from _view([_since(s, now) for s in each(alive, "sources")], _SOURCES)
     if checkers:
         yield View([_checker(c) for c in checkers], _CHECKERS)
@@ -50,7 +51,8 @@ def _objects(alive: list[Row]) -> Iterator[View]:
 def hold_views(holds: list[Row], now: float) -> Iterator[View]:
     """What waits for an operator, and how to let it go on."""
     note = "netctl holds approve ID lets it go; a hold ends by itself when its instances are listed again"
-    yield from _view([_since(hold, now) for hold in holds], _HOLDS, note)
+    if holds:
+        yield View([_since(hold, now) for hold in holds], _HOLDS, note=note, below="reason")
 
 
 def each(controllers: Sequence[Row], key: str) -> Iterator[Row]:
@@ -115,7 +117,6 @@ _HOLDS = [
     Column("instances"),
     Column("since"),
     Column("controllers", wide=True),
-    Column("reason"),
 ]
 _CLUSTERS = [
     Column("controller"),
@@ -134,9 +135,13 @@ _CLUSTERS = [
 ]
 
 
-def _cluster(cluster: Row, now: float) -> Row:
-    wide = [f"{b['used']}/{b['limit']} in {_window(b['window_s'])}" for b in cluster.get("budget", ()) if b["used"]]
-    return {**_since(cluster, now), "used": wide or "none"}
+def _cluster(cluster: Row, now: float, *, wide: bool) -> Row:
+    """With the window of its budget that is nearest to its limit, or all that are used."""
+    used = [b for b in cluster.get("budget", ()) if b["used"]]
+    if used and not wide:
+        used = [max(used, key=lambda b: b["used"] / max(1, b["limit"]))]
+    words = [f"{b['used']}/{b['limit']} in {_window(b['window_s'])}" for b in used]
+    return {**_since(cluster, now), "used": words or "none"}
 
 
 def _window(seconds: int) -> str:

@@ -58,7 +58,10 @@ class ConfigError(UsageError):
         self.source = source
         self.problems = tuple(problems)
         head = [] if len(problems) == 1 else [f"{source}: {len(problems)} problems"]
-        super().__init__("\n".join(head + lines(problems)), "'netctl config schema' prints what a file may hold")
+        super().__init__(
+            "\n".join(head + lines(problems)),
+            "'netctl config schema gateway' (or controller, checker) prints what a file may hold",
+        )
 
 
 def where(loc: Loc) -> str:

@@ -7,6 +7,7 @@ then, so there is no long plan that could be out of date: a change that comes in
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Literal
 
 from netctl.controller.events import Effect, ListObjects, Note, ReadObject, SendWrite
@@ -17,7 +18,7 @@ from netctl.controller.queue import Queue
 from netctl.controller.removals import GUARD_NAME, Removals
 from netctl.controller.world import World
 from netctl.kube.informer import Notice, Recovered, Relisted, Trouble
-from netctl.kube.lease import LeaseMachine
+from netctl.kube.lease import LeaseMachine, Tenure
 from netctl.model.clock import MS
 from netctl.model.controller import ClusterSettings
 from netctl.model.kube import (
@@ -34,6 +35,7 @@ from netctl.model.kube import (
     UnreachableError,
     Write,
 )
+from netctl.model.naming import Instance
 from netctl.sync.objects import epoch_of
 from netctl.sync.want import Wanted
 
@@ -68,6 +70,8 @@ class Cluster:
         """Service → names of objects that somebody with another epoch wrote while we lead."""
         self.trouble: dict[str, str] = {}
         """Plural → why it cannot be watched now."""
+        self.let_go: deque[tuple[int, str, dict[str, Instance]]] = deque()
+        """(when, service, instances) let go of late because who leads here had."""
         self.writes_total = 0
         self._world = world
         self._retries = Retries()
@@ -84,6 +88,12 @@ class Cluster:
 
     def is_pending(self, service: str) -> bool:
         return service in self._queue.pending(self.removals.waiting)
+
+    @property
+    def is_led_by_another(self) -> bool:
+        """Whether what goes there went by the judgement of another controller. Else it was somebody's hand, or the API
+        server came back without it, and that tells nothing about the instances."""
+        return not self.leading and self.lease.tenure is Tenure.OTHERS
 
     def state(self) -> ClusterState:
         if self.trouble or (self.lease.problem and not self.leading):
@@ -273,6 +283,8 @@ class Cluster:
             self.rewrite.pop(service, None)
             self.refused.pop(service, None)
             self._retries.succeeded(service)
+            self.removals.done(service)
+            self._world.settled(service)
             self._queue.settle(service, settled=True)
             return []
         if drift and (until_ns := self.fights.may_repair(service, now_ns)):
@@ -280,7 +292,7 @@ class Cluster:
             return []
         write = plan.writes[0]
         if write.removes:
-            match self.removals.spend(service, write.removes, now_ns):
+            match self.removals.spend(service, write.removes, plan.removed, now_ns):
                 case "wait":
                     return []
                 case "refused":
@@ -316,7 +328,9 @@ class Cluster:
         self._queue.busy.discard(service)
         guard = write.resource is CONFIG_MAPS
         if error is None:
-            if not guard:
+            if guard:
+                self.removals.unsent()
+            else:
                 self.mark(service)
             return []
         why = {"cluster": self.name, "write": write.verb, "name": write.name, "why": str(error)}
@@ -331,13 +345,15 @@ class Cluster:
         if guard:
             self._resume()
             return [note] if news else []
-        no_namespace = isinstance(error, NotFoundError) and write.verb == "create"
-        if no_namespace or isinstance(error, DeniedError):
-            self.pause.failed(error, now_ns)
-        if no_namespace or isinstance(error, DeniedError | InvalidError):
-            self.refused[service] = (write.resource.plural, write.name, str(error))
+        for_all = isinstance(error, DeniedError) or (isinstance(error, NotFoundError) and write.verb == "create")
+        if for_all or isinstance(error, InvalidError):
+            refusal = (write.resource.plural, write.name, str(error))
+            news = self.refused.get(service) != refusal and not (for_all and self.pause.reason)
+            if for_all:  # forbidden, or there is no namespace: one line says so for all services
+                self.pause.failed(error, now_ns)
+            self.refused[service] = refusal
             self._try_at(service, now_ns + self._retries.failed(service, error))
-            return [note]
+            return [note] if news else []
         if wait_ns := self._retries.failed(service, error):
             self._try_at(service, now_ns + wait_ns)
             return [note]

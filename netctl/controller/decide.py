@@ -1,3 +1,4 @@
+# long because: it is one mind, and half of it are the answers to what its clusters ask
 """``Controller``: everything that the controller decides. ``handle(event, now_ns, wall)`` says what to do.
 
 Incremental by service: an event touches services; each is judged by the shrink guard, has its instances checked, and is
@@ -7,7 +8,7 @@ are many (a first list), ``work`` is to be called again while ``busy``, so that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from netctl.controller import events as e
@@ -23,15 +24,19 @@ from netctl.model.clock import SECOND
 from netctl.model.controller import Controller as Settings
 from netctl.model.errors import RefusedError, UsageError
 from netctl.model.kube import ENDPOINT_SLICES, Plan
-from netctl.model.naming import Instance
+from netctl.model.naming import Instance, Skipped
 from netctl.model.ports import Changed
 from netctl.names.catalog import Merger
 from netctl.sync.objects import served
 from netctl.sync.plan import plan
 from netctl.sync.want import Wanted, want
 
+REGRET_NS = 30 * SECOND
+"""How long it may take from a namespace's first object that goes to its Lease, and until that is noticed."""
 PORTION = 64
 """Services judged and planned in one go: some 10 ms."""
+REFUSALS_TOLD = 20
+"""So many entries that are refused by one event are logged."""
 
 
 class Controller:
@@ -76,7 +81,7 @@ class Controller:
             case e.SourceSaid():
                 effects = self._source_said(event, now_ns)
             case e.ClusterSaid():
-                effects = self._cluster_said(event)
+                effects = self._cluster_said(event, now_ns)
             case e.CheckerCame() | e.CheckerSaid() | e.CheckerLeft():
                 effects = self._checker_said(event, now_ns)
             case e.TimerDue():
@@ -90,7 +95,7 @@ class Controller:
     def _look_for_missing(self) -> None:
         """What is served and listed nowhere is missing once all have spoken; judged cluster by cluster, before the
         others are read, more would go than the guard's rule lets go at once."""
-        if not self._removable and self.merger.listed and self.ready_to_write():
+        if not self._removable and self.merger.listed and self._heard_all():
             self._removable = True
             self.touch([*self.services.names(), *(hold.service for hold in self.guard.holds())])
 
@@ -100,7 +105,7 @@ class Controller:
         cluster = self.clusters[event.cluster]
         match event:
             case e.LeaseTurned():
-                return cluster.lease_turned(self.wall_of(now_ns))
+                return self._lease_turned(cluster, now_ns)
             case e.Wrote(_, service, write, stored):
                 return cluster.wrote(service, write, stored, now_ns)
             case e.WriteFailed(_, service, write, error):
@@ -127,30 +132,49 @@ class Controller:
         concerned = self.merger.take(event.source, event.event, self.wall_of(now_ns))
         # An entry that cannot be read, of a service that there is not: thousands of them must not delay the others.
         self.touch(one for one in concerned if self.merger.instances(one) or self.services.instances(one))
+        notes: list[e.Effect] = [*_refusal_notes(self.merger.refused)]
         if isinstance(event.event, Changed) and before == ("synced", ""):
-            return []
+            return notes
         state = self.merger.state(event.source)
         if before == (state.state, state.reason):
-            return []
+            return notes
         self._told[event.source] = (state.state, state.reason)
         fields = {"source": state.name, "state": state.state, "entries": state.entries, "why": state.reason}
-        return [e.Note("info" if state.state == "synced" else "warning", "source", fields)]
+        return [*notes, e.Note("info" if state.state == "synced" and not state.reason else "warning", "source", fields)]
 
-    def _cluster_said(self, event: e.ClusterSaid) -> list[e.Effect]:
+    def _cluster_said(self, event: e.ClusterSaid, now_ns: int) -> list[e.Effect]:
         cluster = self.clusters[event.cluster]
         first = isinstance(event.notice, Relisted) and event.resource.plural not in cluster.observed.listed
         services, effects = cluster.said(event.resource, event.notice)
         if event.resource is ENDPOINT_SLICES and (first or not cluster.leading):
+            restored = isinstance(event.notice, Relisted) and event.notice.restored
             for service in sorted(services):
                 self._learn(cluster, service, inherit=first and self.settings.checkers is not None)
+                if cluster.is_led_by_another and not restored:
+                    self._let_go(cluster, service, now_ns)
         return effects
 
-    def _learn(self, cluster: Cluster, service: str, *, inherit: bool) -> None:
-        """What the slices of a cluster that somebody else leads (or led until now) tell about a service."""
+    def _let_go(self, cluster: Cluster, service: str, now_ns: int) -> None:
+        """What the leader of a cluster has let go is let go here too."""
         found = served(service, cluster.observed.slices(service))
-        adopted = self.services.adopt(service, {name: one.instance for name, one in found.items()})
-        released = not cluster.leading and self.services.release(service, cluster.settings.cloud, found.keys())
-        if adopted or released:
+        if gone := self.services.release(service, cluster.settings.cloud, found.keys()):
+            while cluster.let_go and cluster.let_go[0][0] < now_ns - REGRET_NS:
+                cluster.let_go.popleft()
+            cluster.let_go.append((now_ns, service, gone))
+            self.touch([service])
+
+    def _lease_turned(self, cluster: Cluster, now_ns: int) -> list[e.Effect]:
+        """When the Lease vanishes, it was no leader who let go what vanished just before: it went with the Lease."""
+        while cluster.let_go and not cluster.lease.exists:
+            when_ns, service, instances = cluster.let_go.popleft()
+            if when_ns >= now_ns - REGRET_NS and self.services.adopt(service, instances):
+                self.touch([service])
+        return cluster.lease_turned(self.wall_of(now_ns))
+
+    def _learn(self, cluster: Cluster, service: str, *, inherit: bool) -> None:
+        """What the slices of a cluster that we do not lead (yet) tell about a service."""
+        found = served(service, cluster.observed.slices(service))
+        if self.services.adopt(service, {name: one.instance for name, one in found.items()}):
             self.touch([service])
         for one in found.values() if inherit else ():
             if not one.ready:
@@ -184,6 +208,7 @@ class Controller:
 
     def _judge(self, service: str, now_ns: int) -> list[e.Effect]:
         hold = self.services.hold(service)
+        self.health.judge(service, self.checked(service), now_ns)
         self.services.judge(service, now_ns, self.wall_of(now_ns), removable=self._removable)
         check = self.settings.service(service).check or self.settings.check
         effects = self.health.check(service, self.checked(service), check)
@@ -210,10 +235,19 @@ class Controller:
         return self.services.names()
 
     def ready_to_write(self) -> bool:
+        # A list that hangs takes its time to fail. The Lease's requests are short: one that is silent costs no other.
+        return self._heard_all() or self._heard_sources_and(lambda c: c.trouble or c.lease.problem)
+
+    def _heard_all(self) -> bool:
         if not self._all_spoke:
-            known = all(c.observed.complete or c.trouble for c in self.clusters.values())
-            self._all_spoke = known and len(self._told) == len(self.settings.sources)
+            self._all_spoke = self._heard_sources_and(lambda c: c.trouble)
         return self._all_spoke
+
+    def _heard_sources_and(self, failing: Callable[[Cluster], object]) -> bool:
+        """Whether all sources have spoken, and all clusters that are not ``failing``."""
+        if len(self._told) < len(self.settings.sources):
+            return False
+        return all(cluster.observed.complete or failing(cluster) for cluster in self.clusters.values())
 
     def wanted(self, service: str, cluster: Cluster) -> Wanted | None:
         """What the service shall look like in the cluster, None: it shall not be there."""
@@ -237,6 +271,12 @@ class Controller:
             force_epoch=cluster.rewrite.get(service, ()),
             corroborated=dead,
         )
+
+    def settled(self, service: str) -> None:
+        clusters = self.clusters.values()
+        if self.services.corroborated(service) and all(c.observed.complete and not c.trouble for c in clusters):
+            there = {name for c in clusters for name in served(service, c.observed.slices(service))}
+            self.services.settled(service, there)
 
     def leaving(self, service: str, cluster: Cluster, names: Collection[str]) -> dict[str, Instance]:
         found = served(service, cluster.observed.slices(service))
@@ -285,6 +325,14 @@ def clouds_of(settings: Settings) -> tuple[str, ...]:
         *(s.cloud for s in settings.sources if s.cloud),
     ]
     return tuple(dict.fromkeys(clouds))
+
+
+def _refusal_notes(refused: Sequence[Skipped]) -> Iterator[e.Note]:
+    """A line for each entry that is skipped from now on; thousands at once must not fill the log."""
+    for one in refused[:REFUSALS_TOLD]:
+        yield e.Note("warning", "entry refused", {"source": one.source, "key": one.key, "why": one.reason})
+    if (more := len(refused) - REFUSALS_TOLD) > 0:
+        yield e.Note("warning", "entries refused", {"source": refused[-1].source, "why": f"and {more} more"})
 
 
 def _hold_note(service: str, hold: Hold | None) -> e.Note:

@@ -19,6 +19,10 @@ from netctl.model.controller import ServiceCheck
 from netctl.model.naming import Instance, InstanceId
 
 INHERITED_NS = 30 * SECOND
+LASTING_NS = 60 * SECOND
+"""So long checks must have called an instance failing before that corroborates its removal. It leaves the answers at
+once; but checkers that were cut off for a moment, or servers that restart together, must not empty a wiped registry."""
+_LOOK_AGAIN_NS = SECOND
 
 
 @dataclass(slots=True)
@@ -29,6 +33,14 @@ class CheckerState:
     name: str
     key: int | None
     since_wall: float
+
+
+@dataclass(slots=True)
+class _Failing:
+    since_ns: int
+    look_ns: int
+    """When to judge it again, as if something had changed."""
+    dead: bool = False
 
 
 class Health:
@@ -43,6 +55,9 @@ class Health:
         self._inherited: dict[InstanceId, str] = {}
         """Not ready because the slices said so; and the cloud whose checkers will know better."""
         self._inherited_until: dict[str, int] = {}
+        self._failing: dict[InstanceId, _Failing] = {}
+        self._blind_ns: dict[str, int] = {}
+        """When a cloud's checkers were last known to be gone, or to see nothing pass."""
 
     # --- checkers ----------------------------------------------------------------------------------------------------
 
@@ -67,7 +82,9 @@ class Health:
         cloud, _ = known
         if self._inherited:
             self._inherited_until.setdefault(cloud, now_ns + INHERITED_NS)
+        self._look_around(cloud, now_ns)
         changed = self._judged(cloud, self.tables[cloud].take(key, verdicts))
+        self._look_around(cloud, now_ns)
         for verdict in verdicts.verdicts:  # it may say what was inherited: no judgement changes, but it is known now
             if self._inherited.get((verdict.service, verdict.instance)) == cloud:
                 self._settle(cloud, (verdict.service, verdict.instance), changed)
@@ -98,11 +115,13 @@ class Health:
             if message is None:
                 continue
             for name in (target.instance for target in message.targets):
+                self._failing.pop((service, name), None)
                 self._refresh(cloud, (service, name))  # one that has moved is unknown now
             for gone in message.removed:
                 if gone[1] not in instances:
                     self.ready.pop(gone, None)
                     self._inherited.pop(gone, None)
+                    self._failing.pop(gone, None)
                 self._refresh(cloud, gone)
             effects += [TellChecker(key, message) for key in self.connected(cloud)]
         return effects
@@ -114,25 +133,40 @@ class Health:
             self.ready[instance] = False
 
     def next_timer(self) -> int | None:
-        """When the next inheritance ends."""
-        return min(self._inherited_until.values(), default=None)
+        """When the next inheritance ends, or something has been failing for long."""
+        looks = (one.look_ns for one in self._failing.values() if not one.dead)
+        return min((*self._inherited_until.values(), *looks), default=None)
 
     def expire(self, now_ns: int) -> set[InstanceId]:
-        """Forget what was inherited and is overdue; returns the instances whose readiness changed."""
-        changed: set[InstanceId] = set()
+        """Forget what was inherited and is overdue; returns the instances to be judged anew."""
+        changed = {i for i, one in self._failing.items() if not one.dead and one.look_ns <= now_ns}
+        for instance in changed:
+            self._failing[instance].look_ns = now_ns + _LOOK_AGAIN_NS
         for cloud in [c for c, until_ns in self._inherited_until.items() if until_ns <= now_ns]:
             del self._inherited_until[cloud]
             for instance in [i for i, of in self._inherited.items() if of == cloud]:
                 self._settle(cloud, instance, changed)
         return changed
 
-    def dead(self, service: str, instances: Mapping[str, Instance]) -> set[str]:
-        """Of a service's instances those that checks call failing: their removal is corroborated."""
-        return {
-            name
-            for name, instance in instances.items()
-            if instance.cloud in self.tables and self.tables[instance.cloud].judgement((service, name)) == "failing"
-        }
+    def judge(self, service: str, instances: Mapping[str, Instance], now_ns: int) -> None:
+        """See who of a service is failing, and for how long; to be called before ``unfit`` and ``dead`` are asked."""
+        for name, instance in instances.items():
+            table = self.tables.get(instance.cloud)
+            if table is None or table.judgement((service, name)) != "failing":
+                self._failing.pop((service, name), None)
+                continue
+            self._look_around(instance.cloud, now_ns)
+            one = self._failing.setdefault((service, name), _Failing(now_ns, now_ns + LASTING_NS))
+            since_ns = max(one.since_ns, self._blind_ns.get(instance.cloud, one.since_ns))
+            one.dead = now_ns - since_ns >= LASTING_NS
+
+    def unfit(self, service: str, instances: Iterable[str]) -> set[str]:
+        """Of a service's instances those that checks call failing."""
+        return {name for name in instances if (service, name) in self._failing}
+
+    def dead(self, service: str, instances: Iterable[str]) -> set[str]:
+        """Those that have been failing for so long that their removal is corroborated."""
+        return {name for name in self.unfit(service, instances) if self._failing[service, name].dead}
 
     def failing(self) -> list[tuple[InstanceId, str, str]]:
         """What checks call failing: (instance, cloud, in words), sorted."""
@@ -161,6 +195,12 @@ class Health:
         return (table.judgement(instance.id), table.detail(instance.id)) if table else ("unknown", "")
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _look_around(self, cloud: str, now_ns: int) -> None:
+        """Where all that they check fails, the checkers may be what is cut off: what they say then corroborates
+        nothing, nor what they say first when they see again."""
+        if not self.connected(cloud) or not self.tables[cloud].sees_any():
+            self._blind_ns[cloud] = now_ns
 
     def _judged(self, cloud: str, instances: set[InstanceId]) -> set[InstanceId]:
         changed: set[InstanceId] = set()

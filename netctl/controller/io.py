@@ -126,13 +126,14 @@ def _locked(settings: Settings) -> Iterator[None]:
 # --- the dry run -----------------------------------------------------------------------------------------------------
 
 
-def plan_once(settings: Settings) -> list[dict[str, Any]]:
-    """What a controller that starts now would write: {"cluster", "verb", "resource", "name", "why"} each. Reads every
-    source and cluster once; takes no Lease and writes nothing. Raises EnvironmentLackError for what cannot be read."""
+def plan_once(settings: Settings) -> dict[str, Any]:
+    """What a controller that starts now would do: ``writes`` ({"cluster", "verb", "resource", "name", "why"} each),
+    ``holds``, ``skipped`` and ``skipped_total`` (see ``dry.difference``). Reads every source and cluster once; takes no
+    Lease and writes nothing. Raises EnvironmentLackError for what cannot be read."""
     return asyncio.run(_plan_once(settings))
 
 
-async def _plan_once(settings: Settings) -> list[dict[str, Any]]:
+async def _plan_once(settings: Settings) -> dict[str, Any]:
     clock = SystemClock()
     controller = Controller(settings, clock.monotonic_ns(), clock.wall())
     said = await asyncio.gather(*(_list_source(source) for source in settings.sources))

@@ -86,6 +86,8 @@ class Observed:
         self.listed.add(resource.plural)
         known = self._objects[resource.plural]
         listed = {name_of(item): item for item in items}
+        for key in [k for k in self._gone if k[0] == resource.plural and (restored or k[1] not in listed)]:
+            del self._gone[key]  # the watch went on without telling, or versions begin anew
         at = int(version) if version.isdigit() else 0
         changes: list[Change] = []
         doubtful = {} if restored else {name: obj for name, obj in known.items() if version_of(obj) > at > 0}

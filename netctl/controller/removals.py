@@ -6,7 +6,7 @@ shrink guard's holds change; never otherwise, so a restart with nothing changed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,6 +32,14 @@ class _Kept:
     until_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """How many endpoints shall go, and whether an operator said so."""
+
+    number: int
+    approved: bool
+
+
 class Removals:
     """``spend`` before each write that removes; ``save`` is the ConfigMap's write that is due."""
 
@@ -50,10 +58,11 @@ class Removals:
         self._object: Obj | None = None
         self._stored = GuardState()
         self._saving: GuardState | None = None
-        self.waiting: dict[str, int] = {}
-        """Services that wait for an answer about the ConfigMap → how many endpoints they want to remove."""
+        self.waiting: dict[str, _Waiting] = {}
+        """Services that wait for an answer about the ConfigMap."""
         self._kept: dict[str, _Kept] = {}
-        self._approved: set[str] = set()
+        self._approved: dict[str, frozenset[str]] = {}
+        """Service → the instances that an operator lets go, this once."""
         self._outdated = False
         self._reading = False
         self._retry_ns = 0
@@ -61,16 +70,23 @@ class Removals:
 
     # --- spending ----------------------------------------------------------------------------------------------------
 
-    def spend(self, service: str, number: int, now_ns: int) -> Literal["granted", "wait", "refused"]:
-        """Whether ``number`` ready endpoints may go. ``wait``: for an answer about the ConfigMap."""
+    def spend(
+        self, service: str, number: int, names: Collection[str], now_ns: int
+    ) -> Literal["granted", "wait", "refused"]:
+        """Whether ``number`` ready endpoints may go; ``names`` are all that shall leave the service, those included.
+        ``wait``: for an answer about the ConfigMap."""
         minute = self._minute(now_ns)
         if self.loaded and self.budget.take(number, minute):
-            self._approved.discard(service)
             return "granted"
-        if self.loaded and self.budget.debit(number, minute, approved=service in self._approved) is None:
+        approved = self._approved.get(service, frozenset()).issuperset(names)
+        if self.loaded and self.budget.debit(number, minute, approved=approved) is None:
             return "refused"
-        self.waiting[service] = number
+        self.waiting[service] = _Waiting(number, approved)
         return "wait"
+
+    def done(self, service: str) -> None:
+        """It is as it is wanted: who was approved has gone, or is wanted again."""
+        self._approved.pop(service, None)
 
     def wake(self) -> list[str]:
         """The services that waited; they are to ask again."""
@@ -91,11 +107,14 @@ class Removals:
         leaving = (
             {**before.instances, **leaving} if before is not None else leaving
         )  # the plan names the fresh ones alone
-        full = next((u for u in self.budget.usage(self._minute(now_ns)) if u.used + len(leaving) > u.limit), None)
+        usage = self.budget.usage(self._minute(now_ns))
+        full = next((u for u in usage if u.used + len(leaving) > u.limit), None)
         numbers = f"{full.used} of {full.limit} in {full.window_s} s are used" if full else "its budget is used up"
+        fits = all(len(leaving) <= u.limit for u in usage)
         reason = (
-            f"{len(leaving)} instances would go from cluster {self._cluster}, and {numbers}: "
-            "they go when there is room again, when checks call them failing, or when approved"
+            f"{len(leaving)} instances would go from cluster {self._cluster}, and {numbers}: they go "
+            f"{'when there is room again, ' if fits else ''}when checks have called them failing for a minute, "
+            "or when approved"
         )
         since = before.hold.since_wall if before is not None else self._wall_of(now_ns)
         hold = budget_hold(self._cluster, service, leaving, reason, since)
@@ -126,7 +145,7 @@ class Removals:
         """Let a budget hold go; None: there is none of that name here."""
         for service, kept in self._kept.items():
             if kept.hold.id == hold_id:
-                self._approved.add(service)
+                self._approved[service] = frozenset(kept.hold.instances)
                 del self._kept[service]
                 return kept.hold
         return None
@@ -218,6 +237,10 @@ class Removals:
         self._object, self._saving = stored, None
         self.damaged = self.problem = ""
 
+    def unsent(self) -> None:
+        """``save``'s write was not sent: it is due again, and who waited for it goes on waiting."""
+        self._saving, self._outdated = None, True
+
     def failed(self, now_ns: int, reason: str) -> bool:
         """A read or write of it failed, or nobody knows: nothing of it may be spent. Read it (again), a bit later.
         Returns whether ``reason`` is news."""
@@ -235,9 +258,11 @@ class Removals:
         """For all that wait, if there is room for all, else for the first."""
         if not self.waiting:
             return None
-        minute, numbers = self._minute(now_ns), list(self.waiting.values())
-        approved = any(service in self._approved for service in self.waiting)
-        return self.budget.debit(sum(numbers), minute) or self.budget.debit(numbers[0], minute, approved=approved)
+        minute, waiting = self._minute(now_ns), list(self.waiting.values())
+        first = waiting[0]
+        return self.budget.debit(sum(one.number for one in waiting), minute) or self.budget.debit(
+            first.number, minute, approved=first.approved
+        )
 
     def _minute(self, now_ns: int) -> int:
         return int(self._wall_of(now_ns)) // MINUTE_S

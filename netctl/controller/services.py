@@ -7,7 +7,7 @@ the clusters alone what was served before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from netctl.controller.health import Health
 from netctl.guard.hold import Hold
@@ -37,7 +37,7 @@ class Services:
         return self._effective.get(service, {})
 
     def corroborated(self, service: str) -> Collection[str]:
-        """Instances that went because checks call them dead."""
+        """Instances that went because checks had called them failing for long."""
         return self._corroborated.get(service, ())
 
     def hold(self, service: str) -> Hold | None:
@@ -54,7 +54,16 @@ class Services:
             taken = sockets(listed.values())
             listed = {**listed, **{n: one for n, one in unread.items() if taken.isdisjoint(sockets([one]))}}
         dead = self._health.dead(service, served)
-        verdict = self._guard.judge(service, listed, served, dead, removable=removable, now_ns=now_ns, now_wall=wall)
+        verdict = self._guard.judge(
+            service,
+            listed,
+            served,
+            dead,
+            unfit=self._health.unfit(service, {**served, **listed}),
+            removable=removable,
+            now_ns=now_ns,
+            now_wall=wall,
+        )
         self._holds.pop(service, None)
         if verdict.hold is not None:
             self._holds[service] = verdict.hold
@@ -81,16 +90,16 @@ class Services:
             self._replace(service, {**known, **fresh})
         return bool(fresh)
 
-    def release(self, service: str, cloud: str, found: Collection[str]) -> bool:
+    def release(self, service: str, cloud: str, found: Collection[str]) -> dict[str, Instance]:
         """Another controller leads the cluster of this cloud: what it let go there, nobody lists, and is not ``found``
-        in its slices any more, is let go here too."""
+        in its slices any more, is let go here too. Returns that."""
         known, listed = self._effective.get(service, {}), self._merger.instances(service)
-        gone = {n for n, one in known.items() if one.cloud == cloud and n not in listed and n not in found}
+        gone = {n: one for n, one in known.items() if one.cloud == cloud and n not in listed and n not in found}
         if gone:
             self._replace(service, {name: one for name, one in known.items() if name not in gone})
-        return bool(gone)
+        return gone
 
-    def settled(self, service: str, still_there: Iterable[str]) -> None:
+    def settled(self, service: str, still_there: Collection[str]) -> None:
         """Forget of the dead those that no cluster has any more."""
-        if service in self._corroborated:
-            self._corroborated[service] &= set(still_there)
+        if left := self._corroborated.pop(service, set()).intersection(still_there):
+            self._corroborated[service] = left

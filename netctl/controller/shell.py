@@ -24,7 +24,16 @@ from netctl.kube.leading.io import keep_lease, release_lease
 from netctl.model.clock import Clock, Timer
 from netctl.model.controller import Controller as Settings
 from netctl.model.errors import NetctlError, PeerError
-from netctl.model.kube import ENDPOINT_SLICES, SERVICES, KubeError, NotFoundError, Obj, Resource, Write
+from netctl.model.kube import (
+    ENDPOINT_SLICES,
+    SERVICES,
+    KubeError,
+    NotFoundError,
+    Obj,
+    Resource,
+    UnknownOutcomeError,
+    Write,
+)
 from netctl.model.ports import KubeApi, Registry, RegistryEvent, Streams
 
 Log = Callable[..., None]
@@ -165,6 +174,10 @@ class ControllerShell:
             stored = await _apply(self._kubes[effect.cluster], cluster.settings.namespace, write)
         except KubeError as error:
             self._handle(e.WriteFailed(effect.cluster, effect.service, write, error))
+        except Exception as error:  # a mistake of ours must not leave the service waiting for ever
+            self._log("error", "a write failed in itself", cluster=effect.cluster, name=write.name, exc_info=error)
+            unknown = UnknownOutcomeError(f"{write.name}: {type(error).__name__}: {error}")
+            self._handle(e.WriteFailed(effect.cluster, effect.service, write, unknown))
         else:
             self._handle(e.Wrote(effect.cluster, effect.service, write, stored))
 
@@ -177,6 +190,9 @@ class ControllerShell:
             self._handle(e.ObjectRead(*where, None))
         except KubeError as error:
             self._handle(e.ReadFailed(*where, error))
+        except Exception as error:
+            self._log("error", "a read failed in itself", cluster=effect.cluster, name=effect.name, exc_info=error)
+            self._handle(e.ReadFailed(*where, UnknownOutcomeError(f"{type(error).__name__}: {error}")))
         else:
             self._handle(e.ObjectRead(*where, stored))
 
@@ -200,6 +216,10 @@ class ControllerShell:
         if first.cloud not in self.controller.health.books:
             self._log("warning", "checker of an unknown cloud refused", checker=name, cloud=first.cloud)
             raise PeerError("checker_of_unknown_cloud", first.cloud)
+        if (certified := connection.certified_cloud) not in ("", first.cloud):
+            why = f"its certificate is for cloud {certified} (L)"
+            self._log("warning", "checker of another cloud refused", checker=name, cloud=first.cloud, why=why)
+            raise PeerError("checker_of_another_cloud", first.cloud)
         key = next(self._keys)
         self._checkers[key] = connection
         try:

@@ -17,7 +17,7 @@ class World(Protocol):
     """``decide.Controller``, as ``cluster.Cluster`` sees it."""
 
     def ready_to_write(self) -> bool:
-        """Every source and every cluster has spoken once, be it that it cannot be read."""
+        """Every source and every cluster has spoken once, be it that it cannot be read or keeps silent."""
 
     def service_names(self) -> Collection[str]:
         """Those that are to be served."""
@@ -27,6 +27,9 @@ class World(Protocol):
 
     def plan(self, service: str, cluster: Cluster, wanted: Wanted | None) -> Plan:
         """What is to be written for that."""
+
+    def settled(self, service: str) -> None:
+        """The service is as it shall be in one more cluster."""
 
     def leaving(self, service: str, cluster: Cluster, names: Collection[str]) -> dict[str, Instance]:
         """These instances as the cluster serves them."""

@@ -97,8 +97,8 @@ def known(wanted: str | None, there: list[str], what: str, facts: Facts) -> str:
     if wanted is None and there:
         return there[0]
     if wanted not in there:
-        missing = f"no {what} {wanted!r}" if wanted else f"no {what}"
-        raise UsageError(f"the lab {facts.lab!r} has {missing} for this drill; it has: {', '.join(there) or 'none'}")
+        missing = f"{wanted!r} is no {what} in the lab" if wanted else f"there is no {what} in the lab"
+        raise UsageError(f"{missing} {facts.lab!r} for this drill; it has: {', '.join(there) or 'none'}")
     return wanted
 
 

@@ -2,8 +2,8 @@
 
 Of one service, over all clouds: an instance that was served and is listed no more is *missing*. It goes
 
-- when checks call it failing (corroborated), or an operator approved it, or its address and a port are listed under
-  another name (a rename: nothing that is served is lost, and nothing may be served twice);
+- when checks have called it failing for long (corroborated), or an operator approved it, or its address and a port are
+  listed under another name (a rename: nothing that is served is lost, and nothing may be served twice);
 - else when it is little: the maximum served within the window, less what would remain, is at most
   max(1, max_shrink x that maximum), and something that can serve remains.
 
@@ -87,13 +87,15 @@ class ShrinkGuard:
         served: Mapping[str, Instance],
         dead: Collection[str],
         *,
+        unfit: Collection[str] = (),
         removable: bool,
         now_ns: int,
         now_wall: float = 0.0,
     ) -> Verdict:
         """``listed``: what the sources say; ``served``: what is served (the last ``effective``, or what the clusters
-        hold), both by instance name. ``dead``: names that checks call failing. ``removable`` False (not every source
-        was listed, not every cluster read): nothing goes. ``now_ns`` monotonic, ``now_wall`` for the hold's date."""
+        hold), both by instance name. ``dead``: names that checks have called failing for so long that it corroborates;
+        ``unfit``: those that fail now, and so cannot serve. ``removable`` False (not every source was listed, not every
+        cluster read): nothing goes. ``now_ns`` monotonic, ``now_wall`` for the hold's date."""
         state = self._services.setdefault(service, _Service())
         state.peak.note(len(served), now_ns)
         missing = frozenset(served.keys() - listed.keys())
@@ -109,7 +111,10 @@ class ShrinkGuard:
             if fresh:
                 remain = [*listed.values(), *(served[name] for name in old)]
                 peak = state.peak.within(self._window_ns, now_ns)
-                if objection := self._objection([served[name] for name in fresh], remain, dead, peak, len(served)):
+                leaving = [served[name] for name in fresh]
+                if objection := self._objection(
+                    leaving, remain, {*dead, *unfit}, peak, served=len(served), held=len(old)
+                ):
                     held = old | fresh
                     hold = _hold(service, held, *objection, state.hold.since_wall if state.hold else now_wall)
             state.approved = state.approved & missing - free
@@ -146,22 +151,27 @@ class ShrinkGuard:
         self,
         fresh: Collection[Instance],
         remain: Collection[Instance],
-        dead: Collection[str],
+        unfit: Collection[str],
         peak: int,
+        *,
         served: int,
+        held: int,
     ) -> tuple[HoldKind, str] | None:
-        """Why ``fresh`` may not go; None: it may. ``peak``: the most that were served within the window."""
-        news = f"{len(fresh)} of {served} instances no longer listed, which would leave"
-        able = any(instance.healthy and instance.name not in dead for instance in remain)
+        """Why ``fresh`` may not go; None: it may. ``peak``: the most that were served within the window. ``held``: how
+        many of those that remain do so because they are held already."""
+        listed = len(remain) - held
+        news = f"{len(fresh) + held} of {served} instances no longer listed, which would leave"
+        able = any(instance.healthy and instance.name not in unfit for instance in remain)
         if not remain or (not able and any(instance.healthy for instance in fresh)):
-            left = f"{len(remain)} that cannot serve" if remain else "none"
-            return "last", f"{news} {left}: the last ones go only when checks call them failing"
+            left = f"{listed} that cannot serve" if listed else "none"
+            means = "when checks have called them failing for a minute, or when approved"
+            return "last", f"{news} {left}: the last ones go only {means}"
         allowed = max(1.0, self._max_shrink * peak) + 1e-9
         if peak - len(remain) <= allowed:
             return None
         return "shrink", (
-            f"{news} {len(remain)} of {peak} within {self._window_ns // SECOND // 60} min: "
-            f"at most {int(allowed)} may go ({self._max_shrink:.0%}) unless checks call them failing"
+            f"{news} {listed} of {peak} within {self._window_ns // SECOND // 60} min: "
+            f"at most {int(allowed)} may go ({self._max_shrink:.0%}) until checks call them failing for a minute"
         )
 
     def approve(self, hold_id: str) -> Hold:

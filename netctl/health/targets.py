@@ -163,6 +163,10 @@ class VerdictTable:
             return "unknown"
         return "passing" if any(opinion.passing for opinion in counted) else "failing"
 
+    def sees_any(self) -> bool:
+        """Whether any instance passes."""
+        return any(self.judgement(instance) == "passing" for instance in self._opinions)
+
     def detail(self, instance: InstanceId) -> str:
         """In words, why; empty when unknown."""
         counted = self._counted(instance)

@@ -7,5 +7,7 @@ Rules of this room:
 - what cannot be decoded raises ``PeerError``: the reader counts it, closes that connection and changes nothing.
 
 Who listens: each speaker (``speaker-PEER.sock``), liveness (``liveness.sock``), the agent (``agent.sock``), all in the
-gateway's ``runtime_dir``. The agent connects to the first two; the command line connects to the agent.
+gateway's ``runtime_dir``; a controller (``controller.sock``) and a checker (``checker.sock``) in theirs. The agent
+connects to the first two; the command line connects to the other three. Checkers connect to controllers by TCP: ``tls``
+checks both ends' certificates, and what is said over it are the same messages. ``lines`` cuts the streams of others.
 """

@@ -189,6 +189,11 @@ class Connection:
         waiting.reverse()
         return cls(stream, reader, waiting, first)
 
+    @property
+    def certified_cloud(self) -> str:
+        """The cloud that the other end's certificate is for; "" when it names none, or there is no certificate."""
+        return str(getattr(self._stream, "certified_cloud", ""))
+
     async def send(self, message: Message) -> None:
         """Queue one message and wait until the queue is short. A peer that is gone takes it silently."""
         self._stream.write(encode(message))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -73,24 +72,6 @@ def event(line: bytes, where: str) -> KubeEvent:
         message = one_line(str(thing.get("message", "")) if isinstance(thing, dict) else str(thing))
         raise _typed(code, f"{where}: {message} ({code})", False, 0.0)
     return KubeEvent(kind, cast("Obj", thing))
-
-
-class Lines:
-    """Splits a stream into lines of any length, in time that grows with the stream's length only."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The lines that are complete now, without their ends; empty ones are left out."""
-        start = 0
-        while (end := data.find(b"\n", start)) >= 0:
-            self._parts.append(data[start:end])
-            line, self._parts, start = b"".join(self._parts), [], end + 1
-            if line:
-                yield line
-        if start < len(data):
-            self._parts.append(data[start:])
 
 
 def expiry_of(token: str) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from netctl.ipc.lines import Lines
 from netctl.kube import answers
 from netctl.kube.transport.io import Call, Limits, Transport, reason
 from netctl.model.controller import ClusterSettings
@@ -94,7 +95,7 @@ class RealKubeApi:
         timeout = aiohttp.ClientTimeout(
             connect=self._limits.connect_s, sock_connect=self._limits.connect_s, sock_read=idle_s
         )
-        lines = answers.Lines()
+        lines = Lines()
         call = Call("GET", answers.path(resource, namespace), params, None, timeout)
         try:
             async with await self._transport.request(call) as response:

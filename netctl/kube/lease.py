@@ -123,6 +123,11 @@ class LeaseMachine:
         return _holder(self._known)
 
     @property
+    def exists(self) -> bool:
+        """Whether there was a Lease, whoever's, when last seen."""
+        return self._known is not None
+
+    @property
     def epoch(self) -> int:
         """leaseTransitions of the Lease as last seen."""
         return _transitions(self._known)

@@ -67,6 +67,7 @@ class Pki:
         cn: str = "",
         org: str = "",
         role: str = "",
+        cloud: str = "",
         expired: bool = False,
     ) -> Issued:
         """A certificate that the CA has signed; replaces what ``name`` had. ``cn`` is ``name`` unless given.
@@ -78,7 +79,7 @@ class Pki:
         now = datetime.now(UTC)
         end = now - timedelta(minutes=1) if expired else now + _LIFETIME
         names = [*(x509.DNSName(one) for one in dns), *(x509.IPAddress(ip_address(one)) for one in ips)]
-        builder = _builder(_subject(cn or name, org, role), authority.subject, key, now - _BACKDATED, end)
+        builder = _builder(_subject(cn or name, org, role, cloud), authority.subject, key, now - _BACKDATED, end)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
@@ -121,7 +122,7 @@ class Pki:
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         # A name of its own: two CAs of one name and different keys make errors that nobody understands.
-        subject = _subject(f"netctl lab CA {now:%Y-%m-%dT%H:%M:%S.%f}", "", "")
+        subject = _subject(f"netctl lab CA {now:%Y-%m-%dT%H:%M:%S.%f}")
         builder = _builder(subject, subject, key, now - _BACKDATED, now + _LIFETIME)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         certificate = _key_usage(builder, signs=True).sign(key, hashes.SHA256())
@@ -146,8 +147,13 @@ class Pki:
         return str(path)
 
 
-def _subject(cn: str, org: str, role: str) -> x509.Name:
-    parts = [(NameOID.ORGANIZATION_NAME, org), (NameOID.ORGANIZATIONAL_UNIT_NAME, role), (NameOID.COMMON_NAME, cn)]
+def _subject(cn: str, org: str = "", role: str = "", cloud: str = "") -> x509.Name:
+    parts = [
+        (NameOID.ORGANIZATION_NAME, org),
+        (NameOID.LOCALITY_NAME, cloud),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, role),
+        (NameOID.COMMON_NAME, cn),
+    ]
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts if value])
 
 

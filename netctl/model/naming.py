@@ -41,8 +41,5 @@ class Skipped:
     reason: str
 
 
-Catalog = Mapping[str, tuple[Instance, ...]]
-"""Service → its instances, sorted by name. A service without instances is not in it."""
-
 Readiness = Mapping[InstanceId, bool]
 """What the checks found; an instance that is not in it has no verdict yet, and unknown is never down."""

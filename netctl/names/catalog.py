@@ -56,12 +56,15 @@ class Merger:
         self._merged: dict[str, dict[str, Instance]] = {}
         self._collisions: dict[str, tuple[Skipped, ...]] = {}
         self._collided: Counter[str] = Counter()
+        self.refused: list[Skipped] = []
+        """The entries that the last ``take`` began to skip."""
 
     def take(self, source: str, event: RegistryEvent, wall: float = 0.0) -> set[str]:
         """What a source says. Returns the services whose instances are others now, or of which an entry that cannot be
         read came or went (none for Lost, or for news that change nothing). ``wall``: seconds since the epoch, for
         ``SourceState.since_wall``."""
         entry = self._sources[source]
+        self.refused = []
         match event:
             case Lost(reason):
                 self._turn(entry, "lost", reason, wall)
@@ -111,6 +114,8 @@ class Merger:
         service, _, name = key.partition("/")
         if name in entry.valid.get(service, ()):
             read = Skipped(read.source, read.key, f"update refused, the last valid entry stays: {read.reason}")
+        if key not in entry.skipped:
+            self.refused.append(read)
         entry.skipped[key] = read
         return ""
 
@@ -145,8 +150,11 @@ class Merger:
                     continue
                 taken[name] = one
                 sockets.update(((one.address, port), one) for _, port in one.ports)
-        self._collided.subtract(one.source for one in self._collisions.pop(service, ()))
+        known = self._collisions.pop(service, ())
+        self._collided.subtract(one.source for one in known)
         if collisions:
+            seen = {(one.source, one.key) for one in known}
+            self.refused += [one for one in collisions if (one.source, one.key) not in seen]
             self._collided.update(one.source for one in collisions)
             self._collisions[service] = tuple(collisions)
         before = self._merged.get(service, {})
@@ -174,11 +182,6 @@ class Merger:
     def services(self) -> Collection[str]:
         """The services that have instances."""
         return self._merged.keys()
-
-    @property
-    def total(self) -> int:
-        """How many instances there are in all."""
-        return sum(map(len, self._merged.values()))
 
     def skipped(self, limit: int = 100) -> list[Skipped]:
         """The first ``limit`` entries that are not in the catalog as they stand; ``skipped_total`` says how many."""

@@ -64,8 +64,9 @@ def plan(
     ``objects.service_of`` says are this service's, whoever's.
 
     ``force_epoch``: names of objects (the Service's, slices') that changed since we lead: they must carry our epoch,
-    also when their content is right. ``corroborated``: instances that checks call failing; that they leave is no
-    removal in the budget's sense. Do the writes in order; with ``more`` plan again as soon as they are done.
+    also when their content is right. ``corroborated``: instances that checks have long called failing;
+    that they leave is no removal in the budget's sense. Do the writes in order; with ``more`` plan again as soon as
+    they are done.
     """
     place = _Place(service, namespace, epoch, force_epoch)
     read = [read_slice(obj) for obj in slices]

@@ -60,7 +60,9 @@ def inside_new_namespaces(main: Callable[[], int]) -> int:
             code = main()
         except KeyboardInterrupt:
             code = 130
-        except BaseException:
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        except Exception:
             traceback.print_exc()
         finally:
             sys.stdout.flush()

@@ -96,7 +96,8 @@ def test_a_plan_with_changes_ends_with_10_and_without_any_with_0(
     slices = {**service, "resource": "endpointslices", "name": "orders-netctl-0", "why": "add 10.1.0.5"}
     stale = {**service, "verb": "delete", "name": "old", "why": "nothing is left to serve"}
     writes = [service, slices, stale]
-    program(monkeypatch, "netctl.controller.io", plan_once=lambda settings: writes)
+    planned = {"writes": writes, "holds": [], "skipped": [], "skipped_total": 0}
+    program(monkeypatch, "netctl.controller.io", plan_once=lambda settings: planned)
     assert main(["controller", "plan", "--config", config]) == 10
     captured = capsys.readouterr()
     assert captured.out.splitlines()[2].split() == [
@@ -109,11 +110,32 @@ def test_a_plan_with_changes_ends_with_10_and_without_any_with_0(
     ]
     assert captured.err == "3 changes: 2 to create, 1 to delete\n"
     assert main(["controller", "plan", "--config", config, "-o", "json"]) == 10
-    assert json.loads(capsys.readouterr().out) == writes
+    assert json.loads(capsys.readouterr().out) == planned
     writes.clear()
     assert main(["controller", "plan", "--config", config]) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "no changes\n")
+
+
+def test_a_plan_says_what_would_be_held_back_and_which_entries_are_skipped(
+    config: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    hold = {"service": "shop", "instances": ["s1", "s2"], "served": 2, "reason": "2 of 2 no longer listed"}
+    skipped = [{"source": "vms", "key": "shop/s3", "reason": "the address 127.0.0.1 is a loopback address"}]
+    planned = {"writes": [], "holds": [hold], "skipped": skipped, "skipped_total": 5}
+    program(monkeypatch, "netctl.controller.io", plan_once=lambda settings: planned)
+    assert main(["controller", "plan", "--config", config]) == 0
+    held, refused = capsys.readouterr().out.split("\n\n")
+    assert held.splitlines() == [
+        "1 hold: shop (2 of 2 would go)",
+        "SERVICE  INSTANCES",
+        "shop     s1,s2",
+        "  2 of 2 no longer listed",
+    ]
+    assert refused.splitlines()[1:] == [
+        "vms     shop/s3  the address 127.0.0.1 is a loopback address",
+        "and 4 more entries are skipped",
+    ]
 
 
 def test_metrics_come_from_the_programs_socket(

@@ -103,6 +103,15 @@ def test_wide_shows_every_flow(capsys: pytest.CaptureFixture[str]) -> None:
     assert [words[0] for words in shown(capsys, Format.wide)[1:7]] == [f.flow for f in FLOWS]
 
 
+def test_phases_are_for_wide_and_a_refused_drill_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = msgspec.structs.replace(RESULT, verdict="refused", flows=())
+    heading = ["PHASE", "AT", "S", "TOOK", "S"]
+    assert heading not in shown(capsys, Format.table)
+    assert heading in shown(capsys, Format.wide)
+    show_result(refused, Format.wide)
+    assert "PHASE" not in capsys.readouterr().out
+
+
 def test_the_last_line_tells_options_verdict_and_worst_outage(capsys: pytest.CaptureFixture[str]) -> None:
     show_result(RESULT, Format.table)
     assert capsys.readouterr().out.splitlines()[-1] == (

@@ -86,7 +86,7 @@ def test_from_the_file_over_a_plan_to_names_a_hold_and_its_approval(site: RealSi
     assert capsys.readouterr().err == ""  # every file that it names is there
     put(site)
     assert main(["controller", "plan", "--config", str(file), "-o", "json"]) == 10
-    planned = json.loads(capsys.readouterr().out)
+    planned = json.loads(capsys.readouterr().out)["writes"]
     wanted = {(cluster, "create", "services", "orders") for cluster in "ab"}
     assert wanted <= {(row["cluster"], row["verb"], row["resource"], row["name"]) for row in planned}
     assert site.objects("a", "services") == []

@@ -11,7 +11,9 @@ import pytest
 
 from netctl.kube.fake.io import Faults
 from netctl.kube.fake.store import Change
-from netctl.model.kube import LEASES
+from netctl.model.kube import (
+    LEASES,
+)
 from tests.controller.virtual_site import NAMESPACE, Program, VirtualSite, play
 
 A = {"10.1.1.10", "10.1.2.10"}
@@ -133,7 +135,8 @@ def test_one_cluster_away_for_a_minute_holds_up_no_other_and_catches_up_by_itsel
     play(story)
 
 
-def test_what_a_leader_let_go_a_standby_does_not_bring_back() -> None:
+@pytest.mark.parametrize("politely", [True, False])
+def test_what_a_leader_let_go_a_standby_does_not_bring_back(politely: bool) -> None:
     async def story(site: VirtualSite) -> None:
         for number in range(1, 5):
             site.put("orders", f"a-vm{number}", f"10.1.{number}.10")
@@ -148,7 +151,10 @@ def test_what_a_leader_let_go_a_standby_does_not_bring_back() -> None:
             first.shell._perform(first.shell.controller.approve(hold["id"], site.clock.monotonic_ns())[1])
         await site.until(lambda: site.ready("a", "orders") == {"10.1.4.10"})
         await site.until(lambda: not second.status()["holds"])
-        first.kill()
+        if politely:
+            await first.leave()
+        else:
+            first.kill()
         await site.until(lambda: second.status()["clusters"][0]["state"] == "leading")
         await site.steady(second)
         assert site.ready("a", "orders") == {"10.1.4.10"}

@@ -65,6 +65,14 @@ def test_after_a_restored_backup_only_the_list_counts() -> None:
     assert observed.slices("orders") == [slice_(5)]
 
 
+def test_a_deletion_of_ours_is_nothing_to_go_by_after_a_restored_backup() -> None:
+    observed = Observed()
+    observed.relist(ENDPOINT_SLICES, [slice_(90)], "90")
+    observed.deleted(ENDPOINT_SLICES, "orders-netctl-1")
+    observed.relist(ENDPOINT_SLICES, [], "40", restored=True)
+    assert observed.take(ENDPOINT_SLICES, event("ADDED", slice_(41))) == [("orders", "orders-netctl-1")]
+
+
 def test_a_slice_that_moves_to_another_service_concerns_both() -> None:
     observed = Observed()
     observed.relist(ENDPOINT_SLICES, [slice_(5, "by-hand")], "9")

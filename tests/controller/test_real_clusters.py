@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -28,11 +29,16 @@ async def register(site: RealSite) -> None:
 
 
 def edit(site: RealSite, cluster: str, resource: str, name: str, **change: Any) -> dict[str, Any]:
-    """As kubectl edit does."""
+    """As kubectl edit does, and again when the controller was faster."""
     path = site.path(cluster, resource, name)
-    obj = site.kube.request("GET", path)
     metadata = change.pop("metadata", {})
-    return site.kube.request("PUT", path, {**obj, **change, "metadata": {**obj["metadata"], **metadata}})
+    while True:
+        obj = site.kube.request("GET", path)
+        try:
+            return site.kube.request("PUT", path, {**obj, **change, "metadata": {**obj["metadata"], **metadata}})
+        except HTTPError as error:
+            if error.code != 409:
+                raise
 
 
 async def test_what_hands_change_or_delete_is_repaired_within_a_second(site: RealSite) -> None:

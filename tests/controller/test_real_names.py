@@ -176,17 +176,18 @@ async def test_bad_entries_cost_themselves_and_nothing_else(site: RealSite) -> N
 async def test_a_dry_run_says_what_would_be_written_and_writes_nothing(site: RealSite) -> None:
     await register(site)
     settings = site.settings()
-    rows = await asyncio.to_thread(plan_once, settings)
+    rows = (await asyncio.to_thread(plan_once, settings))["writes"]
     assert {(row["cluster"], row["verb"], row["resource"], row["name"]) for row in rows} >= {
         ("a", "create", "services", "orders"),
+        ("a", "create", "endpointslices", "orders-netctl-1"),
         ("b", "create", "services", "ledger"),
     }
     assert site.versions() == {}
     async with site.controller() as controller:
         await controller.steady()
-    assert await asyncio.to_thread(plan_once, settings) == []
+    assert (await asyncio.to_thread(plan_once, settings))["writes"] == []
     await site.delete("orders/a-vm1")
-    (row,) = await asyncio.to_thread(plan_once, settings)
+    (row,) = (await asyncio.to_thread(plan_once, settings))["writes"]
     assert (row["cluster"], row["verb"], row["name"]) == ("a", "replace", "orders-netctl-1")
 
 

@@ -14,7 +14,8 @@ from netctl.coredns.render import CorednsSettings, render_cloud
 from netctl.lab.names.apply import Api
 from netctl.lab.names.setup import manifests
 from netctl.lab.parts import find_part
-from tests.real.kube import RealKube, free_ports
+from tests.real.etcd import free_ports
+from tests.real.kube import RealKube
 
 ZONE = "netctl.internal"
 HOST = "127.0.0.1"

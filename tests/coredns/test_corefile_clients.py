@@ -10,7 +10,7 @@ import pytest
 
 from netctl.coredns.render import render_cluster_stub, render_local
 from tests.coredns.clouds import HOST, Server, has, timed
-from tests.real.kube import free_ports
+from tests.real.etcd import free_ports
 
 Zone = Callable[[str, str], Server]
 """(zone, address of ``orders`` in it) → a server of that zone, started."""

@@ -35,7 +35,7 @@ def test_an_empty_source_removes_nothing_and_says_why() -> None:
         "last",
         ("vm0", "vm1", "vm2", "vm3"),
         "4 of 4 instances no longer listed, which would leave none: "
-        "the last ones go only when checks call them failing",
+        "the last ones go only when checks have called them failing for a minute, or when approved",
         1000.0,
     )
 
@@ -49,7 +49,7 @@ def test_a_source_that_shrinks_too_much_at_once_removes_nothing_and_says_why() -
     assert (verdict.hold.kind, verdict.hold.since_wall) == ("shrink", 1005.0)
     assert verdict.hold.reason == (
         "4 of 10 instances no longer listed, which would leave 6 of 10 within 10 min: "
-        "at most 3 may go (30%) unless checks call them failing"
+        "at most 3 may go (30%) until checks call them failing for a minute"
     )
 
 
@@ -64,7 +64,10 @@ def test_what_goes_one_by_one_is_counted_against_the_maximum_of_ten_minutes() ->
     for number in range(1, 4):
         assert service.list(range(number, 10), after_ns=MINUTE).hold is None
     assert held(service.list(range(4, 10), after_ns=MINUTE)) == ("vm3",)
-    assert held(service.list(range(5, 10), after_ns=MINUTE)) == ("vm3", "vm4")
+    verdict = service.list(range(5, 10), after_ns=MINUTE)
+    assert held(verdict) == ("vm3", "vm4")
+    assert verdict.hold is not None
+    assert verdict.hold.reason.startswith("2 of 7 instances no longer listed, which would leave 5 of 10 within 10 min")
     assert len(service.served) == 7
 
 

@@ -98,6 +98,22 @@ async def test_a_checker_and_a_controller_of_one_ca_talk(pki: Pki, host: str) ->
     server.close()
 
 
+@pytest.mark.parametrize("cloud", ["", "a"])
+async def test_a_connection_knows_the_cloud_that_the_clients_certificate_is_for(pki: Pki, cloud: str) -> None:
+    checker, controller = pki.issue("k", role="checker", cloud=cloud), pki.issue("c1", role="controller")
+    heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def on_client(connection: Connection) -> None:
+        heard.set_result(connection.certified_cloud)
+
+    address = free_address("127.0.0.1")
+    server = await serve(TlsStreams(settings(pki, controller)), address, Hello("controller", "c1", 1), on_client)
+    connection = await connect(TlsStreams(settings(pki, checker)), address, Hello("checker", "k", 2))
+    assert await asyncio.wait_for(heard, 10) == cloud
+    connection.close()
+    server.close()
+
+
 async def test_a_checkers_certificate_does_not_pass_as_a_controllers(pki: Pki) -> None:
     checker = pki.issue("k", role="checker")
     async with Meeting(settings(pki, checker)) as meeting:

@@ -13,7 +13,7 @@ from aiohttp import web
 from netctl.kube.io import RealKubeApi, open_kube
 from netctl.kube.transport.io import Limits
 from netctl.model.controller import ClusterSettings
-from tests.real.kube import free_ports
+from tests.real.etcd import free_ports
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = Limits(connect_s=1.0, request_s=0.5, lease_s=0.3, list_s=2.0, watch_s=0.1, grace_s=0.1)

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from netctl.kube.answers import Lines, error, event, expiry_of, path
+from netctl.kube.answers import error, event, expiry_of, path
 from netctl.model.kube import (
     ENDPOINT_SLICES,
     NAMESPACES,
@@ -72,23 +72,6 @@ def test_an_answer_that_is_no_status_is_an_error_of_one_line_all_the_same(body: 
     assert isinstance(found, BusyError)
     assert "\n" not in str(found)
     assert "(503)" in str(found)
-
-
-def test_lines_are_found_wherever_the_stream_is_cut() -> None:
-    stream = b'{"a":1}\n\n' + b"x" * 300 + b"\nrest"
-    for cut in range(1, len(stream)):
-        lines = Lines()
-        found = [*lines.feed(stream[:cut]), *lines.feed(stream[cut:]), *lines.feed(b"\n")]
-        assert found == [b'{"a":1}', b"x" * 300, b"rest"]
-
-
-def test_a_line_of_a_hundred_megabytes_comes_through() -> None:
-    lines = Lines()
-    piece = b"y" * (1 << 18)
-    for _ in range(400):
-        assert [*lines.feed(piece)] == []
-    [line] = lines.feed(b"\n")
-    assert len(line) == 400 << 18
 
 
 def test_a_watch_line_is_an_event_and_an_error_event_is_raised() -> None:

@@ -14,7 +14,8 @@ from netctl.lab.names.layout import Layout
 from netctl.lab.names.secrets import prepare, write_secret
 from netctl.lab.plan import LabPlan
 from netctl.lab.topology import load_topology
-from tests.real.kube import RealKube, free_ports, shared_kube
+from tests.real.etcd import free_ports
+from tests.real.kube import RealKube, shared_kube
 
 
 @pytest.fixture(scope="module")

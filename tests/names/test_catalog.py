@@ -46,7 +46,7 @@ def test_only_services_whose_instances_changed_are_touched() -> None:
     assert catalog.take("vms", changed(None, "ledger/vm1")) == set()
     assert catalog.instances("ledger") == {}
     assert set(catalog.services()) == {"orders"}
-    assert catalog.total == 2
+    assert len(catalog.instances("orders")) == 2
 
 
 def test_a_new_list_is_compared_with_the_old_one() -> None:
@@ -54,6 +54,24 @@ def test_a_new_list_is_compared_with_the_old_one() -> None:
     catalog.take("vms", Listed({"orders/vm1": vm(1), "ledger/vm1": vm(1), "web/vm1": vm(1)}, 1))
     touched = catalog.take("vms", Listed({"orders/vm1": vm(1), "ledger/vm1": vm(2), "new/vm1": vm(1)}, 2))
     assert touched == {"ledger", "web", "new"}
+
+
+def test_an_entry_that_becomes_refused_is_told_once_until_it_can_be_used_again() -> None:
+    catalog = merger()
+
+    def refused(source: str, event: RegistryEvent) -> list[tuple[str, str]]:
+        catalog.take(source, event)
+        return [(one.source, one.key) for one in catalog.refused]
+
+    broken = {"orders/vm1": b"{", "orders/vm2": vm(2)}
+    assert refused("vms", Listed(broken, 1)) == [("vms", "orders/vm1")]
+    assert refused("vms", changed({"orders/vm1": b"[", "orders/vm3": vm(3)})) == []
+    assert refused("vms", Lost("no answer")) == []
+    assert refused("vms", Listed(broken, 2)) == []
+    assert refused("vms", changed({"orders/vm1": vm(1)})) == []
+    assert refused("vms", changed({"orders/vm1": b"{"})) == [("vms", "orders/vm1")]
+    assert refused("legacy", Listed({"orders/vm2": vm(8)}, 1)) == [("legacy", "orders/vm2")]
+    assert refused("vms", changed({"orders/vm4": vm(4)})) == []
 
 
 def test_a_source_that_is_lost_keeps_what_it_said() -> None:
@@ -182,7 +200,7 @@ def test_a_list_of_100_000_entries_of_which_one_changed_is_merged_quickly() -> N
         for number in range(count)
     }
     catalog.take("vms", Listed(entries, 1))
-    assert catalog.total == count
+    assert sum(len(catalog.instances(service)) for service in catalog.services()) == count
     again = {**entries, "s7/vm3": vm(250)}
     started = time.process_time()
     assert catalog.take("vms", Listed(again, 2)) == {"s7"}

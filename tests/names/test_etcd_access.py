@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from netctl.model.controller import EtcdSource, SourceSettings
 from netctl.model.ports import Listed, Lost
@@ -109,3 +110,30 @@ async def test_something_else_than_etcd_is_said_to_be_that(status: bytes) -> Non
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         assert "is this etcd's client port" in await first_reason(EtcdSource((url,), "/vm/"))
+
+
+async def test_a_redirect_does_not_take_the_password_elsewhere(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        heard.append(await request.text())
+        return web.json_response({"token": "t"})
+
+    async def redirect(request: web.Request) -> web.Response:
+        raise web.HTTPTemporaryRedirect(f"/elsewhere{request.path}")
+
+    app = web.Application()
+    app.router.add_post("/elsewhere/{path:.*}", elsewhere)
+    app.router.add_post("/v3/{path:.*}", redirect)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        (tmp_path / "password").write_text("secret")
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        source = EtcdSource((url,), "/vm/", username="reader", password_file=str(tmp_path / "password"))
+        assert "answers with HTTP status 307" in await first_reason(source)
+    finally:
+        await runner.cleanup()
+    assert heard == []

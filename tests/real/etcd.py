@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -16,11 +16,16 @@ from netctl.lab.parts import find_part
 from netctl.model.controller import EtcdSource, SourceSettings
 
 
+def free_ports(number: int) -> list[int]:
+    """Different ports of the loopback that nobody has just now."""
+    with ExitStack() as all_open:
+        sockets = [all_open.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
 def free_port() -> int:
-    """A port that nobody has just now."""
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """One of them."""
+    return free_ports(1)[0]
 
 
 class RealEtcd:
@@ -28,9 +33,9 @@ class RealEtcd:
 
     def __init__(self, folder: Path, options: Sequence[str] = (), scheme: str = "http") -> None:
         self.folder = folder
-        self.port, self._peer_port = free_port(), free_port()
+        self.port, self._peer_port, health_port = free_ports(3)
         self.url = f"{scheme}://127.0.0.1:{self.port}"
-        self._health = f"http://127.0.0.1:{free_port()}"
+        self._health = f"http://127.0.0.1:{health_port}"
         self._options = options
         self.process: subprocess.Popen[bytes] | None = None
         self.data = folder / "data"

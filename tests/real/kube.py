@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -35,6 +34,7 @@ from cryptography.x509.oid import NameOID
 from netctl.lab.names.setup import manifests
 from netctl.lab.parts import find_part
 from netctl.model.controller import ClusterSettings
+from tests.real.etcd import free_ports
 
 EVERYTHING: tuple[dict[str, Any], ...] = ({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},)
 """Rules that allow all in a namespace."""
@@ -266,15 +266,6 @@ def shared_kube() -> RealKube:
     atexit.register(end)
     kube.start()
     return kube
-
-
-def free_ports(number: int) -> list[int]:
-    """Loopback ports that nobody listens at now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 def _shipped_rules() -> list[dict[str, Any]]:

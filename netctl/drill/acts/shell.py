@@ -7,8 +7,8 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -42,6 +42,7 @@ TAIL_WITHIN_S = 30.0
 _GUARDIAN_WITHIN_S = 15.0
 _REPORT_WITHIN_S = 15.0
 _GLANCE_S = 0.05
+TELL_EVERY_S = 2.0
 R = TypeVar("R", ProbeReport, NamesReport)
 
 
@@ -191,17 +192,16 @@ class Acts:
     async def undo(self) -> None:
         assert self._guardian is not None
         self._guardian.tell(b"undo")
-        await self._hear("undone")
+        await self._until_undone(self._hear("undone"))
         self._say("taken back; waiting until the lab is steady again")
 
     async def rescue(self) -> None:
         """Whatever the guardian does or did not do: afterwards the journal is closed, or this raises."""
         if self._guardian is not None:
             self._guardian.leave()
-        name = journal.document_name(self._id)
-        if name in open_journals(self._site):
+        if (name := journal.document_name(self._id)) in open_journals(self._site):
             self._say("taking the fault back")
-            await asyncio.to_thread(undo_from_journal, self._site, name)
+            await self._until_undone(asyncio.to_thread(undo_from_journal, self._site, name))
 
     # --- after the fault -------------------------------------------------------------------------------------------
 
@@ -272,11 +272,25 @@ class Acts:
     async def _wait_steady(self, within_s: float) -> list[str]:
         """What is still missing when the time is over; empty: steady."""
         deadline = time.monotonic() + within_s
+        tell_at = time.monotonic() + TELL_EVERY_S
         while missing := await asyncio.to_thread(self._site.unsteady):
             if time.monotonic() > deadline:
                 return missing
+            if time.monotonic() > tell_at:
+                tell_at += TELL_EVERY_S
+                self._say(f"waiting for {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))
             await asyncio.sleep(0.2)
         return []
+
+    async def _until_undone(self, undo: Coroutine[Any, Any, object]) -> None:
+        """Says now and then that it takes its time."""
+        task = asyncio.ensure_future(undo)
+        try:
+            while not (await asyncio.wait([task], timeout=TELL_EVERY_S))[0]:
+                self._say("waiting for the fault to be taken back")
+            task.result()
+        finally:
+            task.cancel()
 
     async def _wait_clean(self, clean_ms: int, within_s: float) -> tuple[str, str] | None:
         """Until nothing has gone wrong for ``clean_ms``, counted from now; else what goes wrong, and where."""

@@ -37,20 +37,25 @@ def is_loopback(host: str) -> bool:
 
 def role_of(certificate: Mapping[str, Any] | None) -> str:
     """The subject's OU of ``SSLSocket.getpeercert()``; empty without one."""
-    for names in (certificate or {}).get("subject", ()):
-        for key, value in names:
-            if key == "organizationalUnitName":
-                return str(value)
-    return ""
+    return _subject(certificate, "organizationalUnitName")
+
+
+def cloud_of(certificate: Mapping[str, Any] | None) -> str:
+    """The subject's L: the cloud that its owner may speak for; empty without one."""
+    return _subject(certificate, "localityName")
 
 
 def name_of(certificate: Mapping[str, Any] | None) -> str:
     """The subject's CN, for messages."""
+    return _subject(certificate, "commonName") or "without a name"
+
+
+def _subject(certificate: Mapping[str, Any] | None, wanted: str) -> str:
     for names in (certificate or {}).get("subject", ()):
         for key, value in names:
-            if key == "commonName":
+            if key == wanted:
                 return str(value)
-    return "without a name"
+    return ""
 
 
 _VERIFY = {

@@ -14,6 +14,7 @@ from netctl.ipc.tls.certificates import (
     LONGEST_LINE,
     REFUSED,
     WELCOME,
+    cloud_of,
     explain_alert,
     explain_verification,
     is_loopback,
@@ -138,7 +139,9 @@ class TlsStreams:
             context = self._contexts.get(server=True) if self._contexts is not None else None
             async with asyncio.timeout(_HANDSHAKE_WITHIN_S):
                 stream = await opened(sock, context, server=True)
-                self._check_role(await stream.handshake(), self._accepts)
+                certificate = await stream.handshake()
+                self._check_role(certificate, self._accepts)
+                stream.certified_cloud = cloud_of(certificate)
         except _RoleError as error:
             assert stream is not None
             stream.write(REFUSED + str(error).encode()[: LONGEST_LINE - len(REFUSED) - 1] + b"\n")

@@ -26,7 +26,7 @@ def prepare(topology: Topology, state_dir: Path) -> None:
     for cloud in lay.clouds:
         ip = lay.ip(lay.of(cloud, "kube")[0])
         _issue(pki, f"{cloud}-kube", ips=(ip, "127.0.0.1"), dns=("kubernetes", "kubernetes.default.svc"), role="kube")
-        _issue(pki, f"{cloud}-checker", ips=(ip,), role="checker")
+        _issue(pki, f"{cloud}-checker", ips=(ip,), role="checker", cloud=cloud)
         # Its own key: a token of one cluster is nothing in another.
         Pki(lay.kube(cloud)).service_account()
         _admin(lay, cloud)
@@ -35,9 +35,9 @@ def prepare(topology: Topology, state_dir: Path) -> None:
             _issue(pki, name, ips=(lay.ip(node),), role="controller")
 
 
-def _issue(pki: Pki, name: str, ips: tuple[str, ...], role: str, dns: tuple[str, ...] = ()) -> None:
+def _issue(pki: Pki, name: str, ips: tuple[str, ...], role: str, dns: tuple[str, ...] = (), *, cloud: str = "") -> None:
     if not (pki.folder / f"{name}.crt").exists():  # written after its key
-        pki.issue(name, ips, dns, role=role)
+        pki.issue(name, ips, dns, role=role, cloud=cloud)
 
 
 def _admin(lay: Layout, cloud: str) -> None:

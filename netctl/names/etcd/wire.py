@@ -1,4 +1,4 @@
-"""etcd's JSON gateway as data: what it answers, and how an endless answer falls into messages.
+"""etcd's JSON gateway as data: what it answers.
 
 The gateway writes 64-bit numbers as texts and bytes as base64 and leaves out what is zero. A stream (watch, lease
 keep-alive) is one JSON object a line. Source: etcd v3.4 rpc.proto, grpc-gateway's streaming of responses.
@@ -81,24 +81,6 @@ class WatchLine(Struct, frozen=True):
 class ErrorReply(Struct, frozen=True):
     message: str = ""
     code: int = 0
-
-
-class Lines:
-    """Cuts a stream of bytes at its line ends. A line may be as long as memory lasts: deleting 100,000 keys in one
-    transaction is one line, and each byte of it is copied once."""
-
-    def __init__(self) -> None:
-        self._open: list[bytes] = []
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The lines that are complete now, without their ends; empty ones are left out."""
-        first, *rest = data.split(b"\n")
-        self._open.append(first)
-        if not rest:
-            return []
-        whole = [b"".join(self._open), *rest[:-1]]
-        self._open = [rest[-1]]
-        return [line for line in whole if line]
 
 
 def prefix_end(prefix: bytes) -> bytes:

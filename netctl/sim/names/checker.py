@@ -15,7 +15,6 @@ from netctl.model.ports import Streams
 LOOK_S = 0.2
 RISE_FALL = 2
 """So many looks with the same result make a verdict."""
-TOLD_WITHIN_S = LOOK_S * (RISE_FALL + 1)
 _PAUSE_S = 0.3
 _SIGN_OF_LIFE_S = 1.0
 

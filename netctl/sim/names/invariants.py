@@ -1,9 +1,9 @@
 """The naming invariants as code: looked at when a write is sent, when it is stored, and after every event.
 
 I4  an instance leaves a cluster's slices only if it is not at home there (any more), or the guard's rule lets it go
-    (``ledger``): checks call it failing, its address answers on under another name, or so few are missing that it
-    is allowed. It is judged at the moment of sending, with what the sender had been told by then. No write takes the
-    last ready endpoint away while the service has an instance left.
+    (``ledger``): checks have long called it failing, its address answers on under another name, or so few are missing
+    that it is allowed. It is judged at the moment of sending, with what the sender had been told by then. No write
+    takes the last ready endpoint away while the service has an instance left.
 I5  no object without netctl's label is ever changed by a controller; no write is sent outside the sender's Lease
     (``tenures``). What a hand or a late write of somebody else's did to netctl's objects is repaired within a second
     and the ways to the API, by a leader that has been able to for a while. Epochs do not end below what objects carry.
@@ -104,7 +104,7 @@ class NamesInvariants:
         for name, seen in leaving.items():
             if reason := life.ledger.may_leave(service, name, cluster, now_ns):
                 judged.objections[name] = reason
-            if seen.ready and self._counts(life, cluster, service, name, seen):
+            if seen.ready and self._counts(life, service, name, seen, now_ns):
                 judged.uncorroborated.add(name)
         key = (cluster, life.name, sent.name, sent.version)
         self._judged[key] = judged
@@ -125,10 +125,10 @@ class NamesInvariants:
         return service_of(obj) or "", {name: seen for name, seen in before.items() if name not in after}
 
     @staticmethod
-    def _counts(life: Life, cluster: str, service: str, name: str, seen: Seen) -> bool:
+    def _counts(life: Life, service: str, name: str, seen: Seen, now_ns: int) -> bool:
         """Whether its leaving is a removal in the budget's sense: no move, and not corroborated."""
         listed = life.ledger.listed(service)
-        if name in listed or life.ledger.dead((service, name)) or life.ledger.went_dead(service, name):
+        if name in listed or life.ledger.dead((service, name), now_ns) or life.ledger.went_dead(service, name):
             return False
         stays = life.shell.controller.services.instances(service)
         return name not in stays and seen.address not in {one.address for one in listed.values()}

@@ -1,6 +1,7 @@
 """What one life of a controller was told, and what it may therefore let go: worked out once more, by the rule's words.
 
-"Missing = served - listed. A missing instance that checks call failing may go. Others may go only if (the maximum
+"Missing = served - listed. A missing instance that checks have called failing for a minute, while they see others of
+its cloud pass, may go. Others may go only if (the maximum
 served within 10 minutes) - (what would remain) <= max(1, max_shrink x that maximum), and never so that none is left.
 Else all of them are held." One whose address answers on under another name has moved. One whose entry is there but
 cannot be read is not missing. What a source that is away said before still stands, and before all have spoken nothing
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from netctl.controller.health import LASTING_NS
 from netctl.ipc.messages import Verdicts
 from netctl.model.clock import SECOND
 from netctl.model.naming import Instance, InstanceId
@@ -57,6 +59,10 @@ class Ledger:
         """Each instance as it was last listed or served."""
         self._verdicts: dict[InstanceId, tuple[str, bool]] = {}
         """What checks last said: where they found it, and whether it passes."""
+        self._since: dict[InstanceId, tuple[str, int]] = {}
+        """Where and since when it has been failing."""
+        self._blind: dict[str, int] = {}
+        """Cloud → when its checker was last known to see nothing pass."""
         self._max_shrink = max_shrink
         self._services = services
         self._in_slices = in_slices
@@ -65,7 +71,7 @@ class Ledger:
         self._lately: dict[InstanceId, int] = {}
         """When it was last found that it may leave: a write is decided a turn of the loop before it is sent."""
         self._dead: dict[str, set[str]] = {}
-        """Service → those that were let go because checks called them failing."""
+        """Service → those that were let go because checks had called them failing for long."""
         self._accounts: dict[str, _Account] = {}
         for service, names in held.items():
             self._accounts[service] = _Account(held=set(names))
@@ -86,12 +92,18 @@ class Ledger:
         self.judge_all(now_ns)
 
     def heard(self, verdicts: Verdicts, now_ns: int) -> None:
+        self._look_around(now_ns)
         for said in verdicts.verdicts:
             instance = (said.service, said.instance)
             known = self.known.get(instance)
             if known is None or known.place != said.for_target:
                 continue
             self._verdicts[instance] = said.for_target, said.passing
+            if said.passing:
+                self._since.pop(instance, None)
+            elif self._since.get(instance, ("", 0))[0] != said.for_target:
+                self._since[instance] = said.for_target, now_ns
+        self._look_around(now_ns)
         if verdicts.verdicts:
             self.judge_all(now_ns)
 
@@ -100,9 +112,25 @@ class Ledger:
     def listed(self, service: str) -> Mapping[str, Instance]:
         return self.merger.instances(service)
 
-    def dead(self, instance: InstanceId) -> bool:
+    def failing(self, instance: InstanceId) -> bool:
         known = self.known.get(instance)
         return known is not None and self._verdicts.get(instance) == (known.place, False)
+
+    def dead(self, instance: InstanceId, now_ns: int) -> bool:
+        """Failing for so long, while its cloud's checker is not blind, that it may go."""
+        if not self.failing(instance):
+            return False
+        since_ns = max(self._since[instance][1], self._blind.get(self.known[instance].cloud, 0))
+        return now_ns - since_ns >= LASTING_NS
+
+    def _look_around(self, now_ns: int) -> None:
+        verdicts = self.verdicts()
+        clouds: dict[str, bool] = {}
+        for service, account in self._accounts.items():
+            for name in account.served & {known for of, known in self.known if of == service}:
+                cloud = self.known[service, name].cloud
+                clouds[cloud] = clouds.get(cloud, False) or verdicts.get((service, name), False)
+        self._blind.update({cloud: now_ns for cloud, sees in clouds.items() if not sees})
 
     def verdicts(self) -> dict[InstanceId, bool]:
         """What checkers said last, of all that are still where it was said of."""
@@ -114,6 +142,7 @@ class Ledger:
 
     def may_leave(self, service: str, name: str, cloud: str, now_ns: int) -> str:
         """Why an instance must not leave the slices of ``cloud``'s cluster; "" when it may."""
+        self._judge(service, now_ns)  # time alone may have let it go
         listed = self.listed(service).get(name)
         if name in self._let_go.get(service, ()) or self._lately.get((service, name), -1) == now_ns:
             return ""
@@ -146,7 +175,7 @@ class Ledger:
         if not self.merger.listed:
             account.served = served | listed.keys()
             return
-        dead = {name for name in missing if self.dead((service, name))}
+        dead = {name for name in missing if self.dead((service, name), now_ns)}
         sockets = {(one.address, port) for one in listed.values() for _, port in one.ports}
         moved = {name for name in missing if self._is_at(service, name, sockets)}
         broken = {name for name in missing if self.unreadable(service, name)} - dead - moved
@@ -159,6 +188,9 @@ class Ledger:
         gone |= dead | moved | fresh
         self._lately.update({(service, name): now_ns for name in gone})
         self._dead[service] = (self._dead.get(service, set()) | dead) & gone
+        for name in dead | moved | fresh:  # who comes back is checked anew
+            self._verdicts.pop((service, name), None)
+            self._since.pop((service, name), None)
         account.held = held
         account.served = set(listed) | held | broken
         self._count(account, len(account.served), now_ns)
@@ -168,7 +200,7 @@ class Ledger:
         return known is not None and any((known.address, port) in sockets for _, port in known.ports)
 
     def _may_go(self, account: _Account, service: str, remain: set[str], now_ns: int) -> bool:
-        if all(self.dead((service, name)) for name in remain):
+        if all(self.failing((service, name)) for name in remain):
             return False
         peak = self._peak(account, now_ns)
         return peak - len(remain) <= max(1.0, self._max_shrink * peak) + 1e-9
@@ -186,7 +218,7 @@ class Ledger:
         return max(number for _, number in counts)
 
     def went_dead(self, service: str, name: str) -> bool:
-        """Whether checks called it failing when it was let go."""
+        """Whether checks had called it failing for long when it was let go."""
         return name in self._dead.get(service, ())
 
     def gone(self) -> dict[str, set[str]]:

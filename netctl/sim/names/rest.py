@@ -32,7 +32,6 @@ def instances_of(life: Life, service: str, cluster: str) -> dict[str, Seen]:
         if known_service == service and life.ledger.unreadable(service, name)
     }
     served = life.shell.controller.services.instances(service)
-    names = {name for name in names if not life.ledger.dead((service, name))}
     for name in sorted((names | (unreadable & served.keys())) - found.keys()):
         if (service, name) in life.ledger.known:
             found[name] = life.ledger.known[service, name]

@@ -32,6 +32,8 @@ class TcpStream:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=server) if context is not None else None
         self._rest = b""
+        self.certified_cloud = ""
+        """What the other end's certificate says of its cloud."""
 
     async def handshake(self) -> Mapping[str, Any] | None:
         """The other end's certificate; None without TLS. Raises OSError, after the other end has been told why."""

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
+from netctl.ipc.lines import Lines
 from netctl.model.controller import EtcdSource
 from netctl.names.etcd.wire import (
     DeleteReply,
     ErrorReply,
     LeaseReply,
     LeaseStream,
-    Lines,
     PutReply,
     RangeReply,
     TokenReply,
@@ -166,7 +166,10 @@ class EtcdClient:
             self._token = (await self._ask_once("auth/authenticate", login, TokenReply, ANSWER_S)).token
         headers = {"Content-Type": "application/json", **({"Authorization": self._token} if self._token else {})}
         url = f"{self.endpoint}/v3/{path}"
-        return await self._session.post(url, data=msgspec.json.encode(body), headers=headers, timeout=timeout)
+        # No redirects: they would carry the password to whoever they name.
+        return await self._session.post(
+            url, data=msgspec.json.encode(body), headers=headers, timeout=timeout, allow_redirects=False
+        )
 
 
 def key_bytes(key: str) -> bytes:
