@@ -28,6 +28,7 @@ from netctl.model.gateway import Gateway
 from netctl.model.io import FileStore, RealProcesses, SystemClock
 from netctl.model.ports import Kernel, Ports
 from netctl.model.prefix import format_address, parse_address
+from netctl.telemetry.http.io import metrics_server
 from netctl.telemetry.io import configure_logging
 
 _NET_ADMIN = 12
@@ -65,7 +66,7 @@ async def _run(gateway: Gateway, standalone: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     log("info", "started", standalone=standalone, peers=[peer.name for peer in gateway.peers])
     try:
-        async with _metrics_server(gateway, shell):
+        async with metrics_server(gateway.metrics_listen, shell.answers.metrics):
             await task
     except asyncio.CancelledError:
         log("info", "left", children="stay, with their sessions", routes="stay")
@@ -229,39 +230,3 @@ def ask(socket: Path, request: Request, within_s: float = 5.0) -> Reply:
     """Ask the agent that listens at ``socket``. Raises EnvironmentLackError when none answers, NetctlError with its
     words when it refuses."""
     return asyncio.run(ipc.ask(str(socket), request, "agent", within_s))
-
-
-# --- metrics over HTTP -----------------------------------------------------------------------------------------------
-
-
-class _metrics_server:  # noqa: N801 (used like a function)
-    """Serves /metrics at ``Gateway.metrics_listen`` while entered; nothing when that is None."""
-
-    def __init__(self, gateway: Gateway, shell: AgentShell) -> None:
-        self._listen = gateway.metrics_listen
-        self._shell = shell
-
-    async def __aenter__(self) -> None:
-        if self._listen is None:
-            return
-        from aiohttp import web
-
-        async def metrics(_request: web.Request) -> web.Response:
-            headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-            return web.Response(body=self._shell.answers.metrics().encode(), headers=headers)
-
-        app = web.Application()
-        app.router.add_get("/metrics", metrics)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        host, _, port = self._listen.rpartition(":")
-        try:
-            await web.TCPSite(self._runner, host.strip("[]") or "127.0.0.1", int(port)).start()
-        except OSError as error:
-            raise EnvironmentLackError(
-                f"metrics_listen {self._listen}: {error.strerror}", f"see who holds it: ss -ltnp 'sport = :{port}'"
-            ) from None
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._listen is not None:
-            await self._runner.cleanup()
