@@ -21,7 +21,7 @@ parts: ## build CoreDNS and Kubernetes into the cache, once, some minutes (make 
 	@$(SETUP) -- tools/parts.sh
 
 test: ## set up and run every test, the end-to-end ones too (root; ARGS= goes to pytest)
-	@$(SETUP) --system --parts -- python -m pytest $(ARGS)
+	@$(SETUP) --tests --parts -- python -m pytest $(ARGS)
 
 check: ## format, lint, types, import rules, module lengths, packages
 	@$(SETUP) -- python tools/check.py $(ARGS)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# tools/setup.sh [--system] [--parts] [-- COMMAND...]
+# tools/setup.sh [--system | --tests] [--parts] [-- COMMAND...]
 #
 # Brings this checkout into a state in which it runs, as little as that takes, then runs COMMAND in the virtual
-# environment. With --system also the Debian packages that the lab and the tests use, with --parts also the programs that
-# tools/parts.sh builds. Safe to interrupt and to run twice at once: the next run finishes or repairs. When there is
-# nothing to do it costs some ten milliseconds.
+# environment. With --system also the Debian packages that the lab uses, with --tests those that only tests use too, with
+# --parts also the programs that tools/parts.sh builds. Safe to interrupt and to run twice at once: the next run finishes
+# or repairs. When there is nothing to do it costs some ten milliseconds.
 #
 #   NETCTL_NO_APT=1   install no Debian package: name what is missing, and how to get it (exit code 3)
 #   NETCTL_VENV=DIR   the virtual environment (default: .venv here, or in ~/.cache/netctl when that cannot be written)
@@ -69,7 +69,7 @@ missing_packages() {
     local part
     # ensurepip is last: without any Python the look for it ends this.
     for part in bird:bird2 frr:frr ip:iproute2 ps:procps curl:curl etcd:etcd-server etcdctl:etcd-client \
-        haproxy:haproxy dig:bind9-dnsutils ensurepip:python3-venv; do
+        haproxy:haproxy dig:bind9-dnsutils ${tests:+systemd-analyze:systemd} ensurepip:python3-venv; do
         have "${part%%:*}" || printf '%s\n' "${part#*:}"
     done
 }
@@ -251,13 +251,15 @@ pip() {
 # --- main -----------------------------------------------------------------------------------------------------------
 
 system=
+tests=
 parts=
 while [ $# -gt 0 ]; do
     case $1 in
         --system) system=1; shift ;;
+        --tests) system=1 tests=1; shift ;;
         --parts) parts=1; shift ;;
         --) shift; break ;;
-        *) fail 2 "tools/setup.sh: no such option: $1" "tools/setup.sh [--system] [--parts] [-- COMMAND...]" ;;
+        *) fail 2 "tools/setup.sh: no such option: $1" "tools/setup.sh [--system | --tests] [--parts] [-- COMMAND...]" ;;
     esac
 done
 
