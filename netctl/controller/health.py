@@ -56,6 +56,8 @@ class Health:
         """Not ready because the slices said so; and the cloud whose checkers will know better."""
         self._inherited_until: dict[str, int] = {}
         self._failing: dict[InstanceId, _Failing] = {}
+        self._seeing: dict[str, bool] = {}
+        """Cloud → whether its checkers saw anything pass, when one last spoke: to look at each judgement takes long."""
         self._blind_ns: dict[str, int] = {}
         """When a cloud's checkers were last known to be gone, or to see nothing pass."""
 
@@ -82,9 +84,10 @@ class Health:
         cloud, _ = known
         if self._inherited:
             self._inherited_until.setdefault(cloud, now_ns + INHERITED_NS)
-        self._look_around(cloud, now_ns)
+        self._note_blind(cloud, now_ns)  # until now, whatever is said
         changed = self._judged(cloud, self.tables[cloud].take(key, verdicts))
-        self._look_around(cloud, now_ns)
+        self._seeing[cloud] = self.tables[cloud].sees_any()
+        self._note_blind(cloud, now_ns)
         for verdict in verdicts.verdicts:  # it may say what was inherited: no judgement changes, but it is known now
             if self._inherited.get((verdict.service, verdict.instance)) == cloud:
                 self._settle(cloud, (verdict.service, verdict.instance), changed)
@@ -155,7 +158,7 @@ class Health:
             if table is None or table.judgement((service, name)) != "failing":
                 self._failing.pop((service, name), None)
                 continue
-            self._look_around(instance.cloud, now_ns)
+            self._note_blind(instance.cloud, now_ns)
             one = self._failing.setdefault((service, name), _Failing(now_ns, now_ns + LASTING_NS))
             since_ns = max(one.since_ns, self._blind_ns.get(instance.cloud, one.since_ns))
             one.dead = now_ns - since_ns >= LASTING_NS
@@ -196,10 +199,10 @@ class Health:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _look_around(self, cloud: str, now_ns: int) -> None:
+    def _note_blind(self, cloud: str, now_ns: int) -> None:
         """Where all that they check fails, the checkers may be what is cut off: what they say then corroborates
         nothing, nor what they say first when they see again."""
-        if not self.connected(cloud) or not self.tables[cloud].sees_any():
+        if not self._seeing.get(cloud) or not self.connected(cloud):
             self._blind_ns[cloud] = now_ns
 
     def _judged(self, cloud: str, instances: set[InstanceId]) -> set[InstanceId]:
